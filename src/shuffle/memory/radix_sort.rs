@@ -34,7 +34,12 @@ pub(crate) fn radix_sort(numbers: &mut Vec<u64>, scratch: &mut Vec<u64>, same_bi
         is_heavy
     });
     sort_alike(numbers, |number| number >> lowest, sort);
-    radix_sort_by(scratch, &mut Vec::new(), same_bits, number, sort);
+    // A third buffer of their length fits into the memory of two only if they are the lesser part.
+    if scratch.len() <= numbers.len() {
+        radix_sort_by(scratch, &mut Vec::new(), same_bits, number, sort);
+    } else {
+        sort(scratch);
+    }
     let before = scratch.partition_point(|number| number >> lowest < heavy);
     let (before, after) = scratch.split_at(before);
     numbers.splice(..0, before.iter().copied());
