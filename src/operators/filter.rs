@@ -16,6 +16,17 @@ portable! {
     [C: Portable] Filter<C> { site: part, predicate: part }
 }
 
+impl<C> Filter<C> {
+    #[inline(always)]
+    fn keeps<T>(&self, record: &Ref<'_, T>, task: &Task<'_>) -> bool
+    where
+        T: Record + ?Sized,
+        C: for<'a> Call<(Peek<'a, T>,), Out = bool>,
+    {
+        task.call(&self.site, || self.predicate.call((T::peek(record),)))
+    }
+}
+
 impl<T, C> Step<T> for Filter<C>
 where
     T: Record + ?Sized,
@@ -31,12 +42,18 @@ where
     where
         K: for<'a> FnMut(Ref<'a, T>) -> Flow,
     {
-        let kept = task.call(&self.site, || self.predicate.call((T::peek(&record),)));
-        if kept {
+        if self.keeps::<T>(&record, task) {
             sink(record)
         } else {
             ControlFlow::Continue(())
         }
+    }
+
+    /// Has no branch that depends on the record, which the CPU could not predict.
+    #[inline]
+    fn count(&self, record: Ref<'_, T>, task: &Task<'_>, count: &mut u64) -> Flow {
+        *count += u64::from(self.keeps::<T>(&record, task));
+        ControlFlow::Continue(())
     }
 
     fn push_batch(&self, records: &mut Vec<Owned<T>>, task: &Task<'_>, out: &mut Vec<Owned<T>>) {

@@ -4,7 +4,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::pipeline::{ErasedSink, Owned, Pipeline, Record, Ref, push_erased, run_batches};
+use crate::pipeline::{
+    ErasedSink, Owned, Pipeline, Record, Ref, count_erased, push_erased, run_batches,
+};
 use crate::portable::{Portable, portable};
 use crate::task::{Flow, Partition, PartitionStream, Task};
 
@@ -22,6 +24,15 @@ pub(crate) trait Step<In: Record + ?Sized>: Portable + Send + Sync + 'static {
     fn push<S>(&self, record: Ref<'_, In>, task: &Task<'_>, sink: &mut S) -> Flow
     where
         S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow;
+
+    /// Adds the number of records that [`push`](Self::push) passes on to `count`.
+    #[inline]
+    fn count(&self, record: Ref<'_, In>, task: &Task<'_>, count: &mut u64) -> Flow {
+        self.push(record, task, &mut |_| {
+            *count += 1;
+            ControlFlow::Continue(())
+        })
+    }
 
     /// Processes a batch, and leaves it empty. Replaces the content of `out` by the results, which are no more than the
     /// records.
@@ -76,6 +87,17 @@ impl<P: Pipeline, O: Step<P::Out>> Pipeline for Narrow<P, O> {
         self.parent.run(partition, task, &mut |record| {
             self.step.push(record, task, sink)
         })
+    }
+
+    fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
+        if Self::GETS_BATCHES {
+            return count_erased(self, partition, task);
+        }
+        let mut count = 0;
+        let _ = self.parent.run(partition, task, &mut |record| {
+            self.step.count(record, task, &mut count)
+        })?;
+        Ok(count)
     }
 
     fn run_erased(

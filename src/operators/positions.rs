@@ -215,10 +215,7 @@ impl<P: Pipeline, U: Storable + ?Sized> Pipeline for Zipped<P, U> {
         let mut right = RecordReader::new(outputs.open(partition.index));
         let mut next = || {
             // The codec calls `Deserialize`, which may be user code.
-            let next = task.call(&site, || match right.next()? {
-                Some(bytes) => U::restore(bytes, U::into_owned).map(Some),
-                None => Ok(None),
-            });
+            let next = task.call(&site, || right.next::<U, _>(U::into_owned));
             next.map_err(|error: Error| error.at(site))
         };
         let flow = self.parent.run(partition, task, &mut |left| match next() {

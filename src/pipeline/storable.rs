@@ -37,9 +37,25 @@ pub trait Storable: Record<Owned: Data> {
     #[doc(hidden)]
     fn store(record: Peek<'_, Self>, bytes: &mut Vec<u8>) -> Result<()>;
 
+    /// Appends the bytes of a record in the flat form, and returns `true`. Returns `false` for a record without this
+    /// form.
+    #[doc(hidden)]
+    fn store_flat(record: Peek<'_, Self>, bytes: &mut Vec<u8>) -> bool;
+
     /// Decodes a record from `bytes` and passes it to `f`.
     #[doc(hidden)]
-    fn restore<R>(bytes: &[u8], f: impl FnOnce(Ref<'_, Self>) -> R) -> Result<R>;
+    #[inline]
+    fn restore<R>(bytes: &[u8], f: impl FnOnce(Ref<'_, Self>) -> R) -> Result<R> {
+        Self::restore_from(bytes, false, f)
+    }
+
+    /// Like [`restore`](Self::restore); `is_flat` tells the form of the bytes.
+    #[doc(hidden)]
+    fn restore_from<R>(
+        bytes: &[u8],
+        is_flat: bool,
+        f: impl FnOnce(Ref<'_, Self>) -> R,
+    ) -> Result<R>;
 
     /// Encodes and decodes this record, and returns an error unless the result is the same record. Returns the number
     /// of bytes that were checked.
@@ -66,10 +82,16 @@ impl<T: Data> Storable for T {
     }
 
     #[inline]
-    fn restore<R>(bytes: &[u8], f: impl FnOnce(T) -> R) -> Result<R> {
+    fn store_flat(record: &T, bytes: &mut Vec<u8>) -> bool {
+        !owned_bytes::is_bytes::<T>() && codec::encode_flat(record, bytes)
+    }
+
+    #[inline]
+    fn restore_from<R>(bytes: &[u8], is_flat: bool, f: impl FnOnce(T) -> R) -> Result<R> {
         // The only call of `f`, so that the compiler inlines it.
         let record = match owned_bytes::from_bytes(bytes) {
             Some(record) => record,
+            None if is_flat => codec::decode_fixed(bytes)?,
             None => codec::decode(bytes)?,
         };
         Ok(f(record))
@@ -96,7 +118,12 @@ impl Storable for str {
     }
 
     #[inline]
-    fn restore<R>(bytes: &[u8], f: impl FnOnce(&str) -> R) -> Result<R> {
+    fn store_flat(_: &str, _: &mut Vec<u8>) -> bool {
+        false
+    }
+
+    #[inline]
+    fn restore_from<R>(bytes: &[u8], _: bool, f: impl FnOnce(&str) -> R) -> Result<R> {
         Ok(f(text_bytes::text(bytes)))
     }
 
@@ -117,7 +144,12 @@ impl Storable for [u8] {
     }
 
     #[inline]
-    fn restore<R>(bytes: &[u8], f: impl FnOnce(&[u8]) -> R) -> Result<R> {
+    fn store_flat(_: &[u8], _: &mut Vec<u8>) -> bool {
+        false
+    }
+
+    #[inline]
+    fn restore_from<R>(bytes: &[u8], _: bool, f: impl FnOnce(&[u8]) -> R) -> Result<R> {
         Ok(f(bytes))
     }
 

@@ -40,6 +40,7 @@ pub(crate) use read::sorted_cursor::{GroupValues, SortedGroups};
 pub(crate) use table::accumulator::Accumulator;
 pub(crate) use write::combine::{Combine, EntriesOfValues, combined_entries};
 pub(crate) use write::combiner::Combiner;
+pub(crate) use write::divider::Divider;
 pub(crate) use write::grouper::{Grouper, any_key};
 pub(crate) use write::ordered_combiner::OrderedCombiner;
-pub(crate) use write::record_buffer::{Divider, RecordBuffer, RecordReader, replay};
+pub(crate) use write::record_buffer::{RecordBuffer, RecordReader, replay};

@@ -137,7 +137,8 @@ impl RunWriter<'_> {
         self.appended()
     }
 
-    /// Appends a separate frame with `records` records, which [`push_record`] has encoded.
+    /// Appends a separate frame with `records` records, which [`push_record`] has encoded, or which the reader takes
+    /// [as a whole](RunReader::next_whole_frame).
     pub(crate) fn append_frame(&mut self, frame: &[u8], records: u32) -> Result<()> {
         self.end_frame()?;
         let file = &mut *self.file;
@@ -318,30 +319,11 @@ impl FrameMark {
 const UNFILLED: &str = "its records do not fill it";
 const CUT_SHORT: &str = "a record reaches past its end";
 
-/// The records of one frame.
-pub(crate) struct FrameRecords<'r> {
-    rest: &'r [u8],
-    left: u32,
-    at: FrameAt<'r>,
-}
-
-impl<'r> FrameRecords<'r> {
-    /// Returns the next record.
-    #[inline(always)]
-    pub(crate) fn next(&mut self) -> Result<Option<&'r [u8]>> {
-        if self.left == 0 {
-            return match self.rest.is_empty() {
-                true => Ok(None),
-                false => Err(self.at.corrupt(UNFILLED)),
-            };
-        }
-        let Some(record) = record_at(self.rest, 0) else {
-            return Err(self.at.corrupt(CUT_SHORT));
-        };
-        self.left -= 1;
-        let (_, rest) = self.rest.split_at(record.end);
-        Ok(Some(&mem::replace(&mut self.rest, rest)[record]))
-    }
+/// A frame that was written as a whole.
+pub(crate) struct WholeFrame<'r> {
+    pub(crate) bytes: &'r [u8],
+    pub(crate) records: u32,
+    pub(crate) at: FrameAt<'r>,
 }
 
 /// Reads the records of a run, and holds one frame in memory.
@@ -374,10 +356,10 @@ impl RunReader {
         Ok(self.current())
     }
 
-    /// Reads the next frame, and returns all of its records. A loop over them needs no call for each record.
+    /// Reads the next frame, which was [written as a whole](RunWriter::append_frame) and may have any content.
     ///
     /// Use either this method or [`next`](Self::next) for the whole run.
-    pub(crate) fn next_records(&mut self) -> Result<Option<FrameRecords<'_>>> {
+    pub(crate) fn next_whole_frame(&mut self) -> Result<Option<WholeFrame<'_>>> {
         if self.is_done {
             return Ok(None);
         }
@@ -386,14 +368,19 @@ impl RunReader {
             self.end();
             return read.map(|_| None);
         }
-        let left = mem::take(&mut self.frame_records_left);
-        self.records_read += u64::from(left);
+        let records = mem::take(&mut self.frame_records_left);
+        self.records_read += u64::from(records);
         self.cursor = self.frames.bytes().len();
-        Ok(Some(FrameRecords {
-            rest: self.frames.bytes(),
-            left,
+        Ok(Some(WholeFrame {
+            bytes: self.frames.bytes(),
+            records,
             at: self.frame_at(),
         }))
+    }
+
+    /// Returns the content of the frame that was read last.
+    pub(crate) fn frame(&self) -> &[u8] {
+        self.frames.bytes()
     }
 
     /// Returns the start of the frame that contains the current record.

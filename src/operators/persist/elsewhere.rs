@@ -87,15 +87,20 @@ impl StoreElsewhere {
         }
         let mut file = RunFile::create(&task.resources().scratch, "persist")?;
         let mut writer = file.run();
-        let mut bytes = Vec::new();
+        let mut buffer = RecordBuffer::default();
+        let stop = &task.resources().stop;
         let mut sampling = Sampling::default();
         let flow = parent.run(partition, task, &mut |record| {
-            bytes.clear();
             // The codec calls `Serialize`, which may be user code.
             let written = task.call(&site, || {
                 sampling.check(|| T::check(T::peek(&record)))?;
-                T::store(T::peek(&record), &mut bytes)?;
-                writer.append(&bytes)
+                buffer.push::<T>(T::peek(&record))?;
+                if buffer.bytes() < RecordBuffer::ACCOUNT_BYTES {
+                    return Ok(());
+                }
+                buffer.write_frames(&mut writer, stop)?;
+                buffer.clear();
+                Ok(())
             });
             match written {
                 Ok(()) => sink(record),
@@ -105,6 +110,7 @@ impl StoreElsewhere {
         // A partition that was interrupted is incomplete.
         if flow.is_continue() && !task.has_failed() && !task.is_stopped() {
             let at = |error: Error| error.at(site);
+            buffer.write_frames(&mut writer, stop).map_err(at)?;
             task.put_stored(StoredPartition {
                 store: self.id.number(),
                 partition: index,

@@ -3,8 +3,10 @@
 pub(super) mod buckets;
 pub(super) mod combine;
 pub(super) mod combiner;
+pub(super) mod divider;
 pub(super) mod grouper;
 pub(super) mod ordered_combiner;
+mod packed;
 pub(super) mod record_buffer;
 pub(super) mod savings;
 pub(super) mod task_batch;

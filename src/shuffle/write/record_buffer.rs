@@ -1,34 +1,34 @@
 //! Record buffers (spools): encoded records in the order of arrival, for shuffles that neither combine nor sort.
 
 use std::borrow::Borrow;
-use std::ops::Range;
-use std::{slice, vec};
+use std::vec;
 
-use super::task_batch::TaskBatch;
-use crate::error::{Error, ErrorKind, Result};
+use super::packed::{GROUP_BYTES, Group, PackedPosition, PackedRecords};
+use crate::error::Result;
 use crate::pipeline::{Peek, Ref, Storable};
 use crate::shuffle::outputs::keep_limit::KeepLimit;
 use crate::shuffle::outputs::part::{Content, MapPart, PartFile, PartSeq};
-use crate::shuffle::outputs::shuffle_outputs::ShuffleOutputs;
-use crate::storage::codec::Sampling;
-use crate::storage::memory::Reservation;
-use crate::storage::merge::MergeInput;
-use crate::storage::run::{FrameRecords, Run, RunFile, RunReader};
-use crate::task::{Flow, Resources, StopFlag};
+use crate::storage::run::{FRAME_BYTES, Run, RunFile, RunReader, RunWriter, check_length};
+use crate::task::{Flow, Resources, STOP_CHECK_RECORDS, StopFlag};
 
 /// Encoded records, back to back.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct RecordBuffer {
     bytes: Vec<u8>,
-    /// Lengths of the records. From the codec alone, a record of no bytes could not be detected.
-    lengths: Vec<EqualLengths>,
+    /// The lengths of the records. From the codec alone, a record of no bytes could not be detected.
+    groups: Vec<[u8; GROUP_BYTES]>,
+    /// Whether all records so far were flat.
+    is_flat: bool,
 }
 
-/// Neighbouring records of the same length. Most numbers have the same length as the one before.
-#[derive(Clone, Copy, Default)]
-struct EqualLengths {
-    bytes: u32,
-    records: u32,
+impl Default for RecordBuffer {
+    fn default() -> Self {
+        Self {
+            bytes: Vec::new(),
+            groups: Vec::new(),
+            is_flat: true,
+        }
+    }
 }
 
 /// Unused capacity that a complete buffer may keep: this fraction of its length, or this many bytes.
@@ -40,77 +40,98 @@ impl RecordBuffer {
     pub(crate) const ACCOUNT_BYTES: usize = 64 << 10;
 
     /// Appends a record, and returns the memory that it takes, in bytes.
+    ///
+    /// The short way, that of numbers, is inlined: a call would take longer than the rest.
+    #[inline(always)]
     pub(crate) fn push<T: Storable + ?Sized>(&mut self, record: Peek<'_, T>) -> Result<usize> {
         let start = self.bytes.len();
-        T::store(record, &mut self.bytes)?;
-        let length = self.bytes.len() - start;
-        if let Some(last) = self.lengths.last_mut()
-            && last.bytes as usize == length
-            && last.records < u32::MAX
-        {
-            last.records += 1;
-            return Ok(length);
+        if self.is_flat && T::store_flat(record, &mut self.bytes) {
+            return self.pushed(start);
         }
-        self.push_length(length)?;
-        Ok(length + size_of::<EqualLengths>())
+        self.push_varints::<T>(record)
     }
 
-    fn push_length(&mut self, length: usize) -> Result<()> {
-        let too_long = ErrorKind::RecordTooLong {
-            bytes: length,
-            limit_bytes: u32::MAX as usize,
+    #[inline(never)]
+    fn push_varints<T: Storable + ?Sized>(&mut self, record: Peek<'_, T>) -> Result<usize> {
+        let start = self.bytes.len();
+        self.is_flat = false;
+        T::store(record, &mut self.bytes)?;
+        self.pushed(start)
+    }
+
+    /// Counts a record whose bytes begin at `start`. Returns the memory that it takes, in bytes.
+    #[inline(always)]
+    fn pushed(&mut self, start: usize) -> Result<usize> {
+        let length = self.bytes.len() - start;
+        if let Some(last) = self.groups.last_mut() {
+            let group = Group::of(*last);
+            let is_like = group.bytes as usize == length && group.is_flat == self.is_flat;
+            if is_like && group.records < Group::MAX_RECORDS {
+                let records = group.records + 1;
+                *last = Group { records, ..group }.to_bytes();
+                return Ok(length);
+            }
+        }
+        self.push_group(length)?;
+        Ok(length + GROUP_BYTES)
+    }
+
+    fn push_group(&mut self, length: usize) -> Result<()> {
+        check_length(length)?;
+        let group = Group {
+            bytes: length as u32,
+            records: 1,
+            is_flat: self.is_flat,
         };
-        let bytes = u32::try_from(length).map_err(|_| Error::new(too_long))?;
-        self.lengths.push(EqualLengths { bytes, records: 1 });
+        self.groups.push(group.to_bytes());
         Ok(())
     }
 
     /// Frees the memory that is not used, unless it is little. Call this after the last record.
     pub(crate) fn trim(&mut self) {
         trim(&mut self.bytes);
-        trim(&mut self.lengths);
+        trim(&mut self.groups);
+    }
+
+    /// Removes all records, and keeps their memory.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.groups.clear();
+    }
+
+    /// Returns the length of all records, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.len() + self.groups.len() * GROUP_BYTES
     }
 
     /// Writes the records as the next run of `file`.
     pub(crate) fn write_run(&self, file: &mut RunFile, stop: &StopFlag) -> Result<Run> {
         let mut writer = file.run();
-        let mut checks = stop.checks();
-        for record in self.records() {
-            checks.count()?;
-            writer.append(record)?;
-        }
+        self.write_frames(&mut writer, stop)?;
         writer.finish()
     }
 
-    fn records(&self) -> BufferRecords<'_> {
-        BufferRecords {
-            rest: &self.bytes,
-            lengths: self.lengths.iter(),
-            equal: EqualLengths::default(),
+    /// Appends the records to a run, in frames of their own.
+    pub(crate) fn write_frames(&self, run: &mut RunWriter<'_>, stop: &StopFlag) -> Result<()> {
+        let mut frame = NextFrame::default();
+        let mut rest = &*self.bytes;
+        for mut group in self.packed().groups() {
+            while group.records > 0 {
+                group.records -= frame.take(group);
+                if frame.is_full() {
+                    rest = frame.write(rest, run)?;
+                    stop.check()?;
+                }
+            }
         }
+        frame.write(rest, run).map(|_| ())
     }
-}
 
-/// The records of a buffer, in order.
-struct BufferRecords<'b> {
-    rest: &'b [u8],
-    lengths: slice::Iter<'b, EqualLengths>,
-    /// The next records.
-    equal: EqualLengths,
-}
-
-impl<'b> Iterator for BufferRecords<'b> {
-    type Item = &'b [u8];
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<&'b [u8]> {
-        if self.equal.records == 0 {
-            self.equal = *self.lengths.next()?;
+    fn packed(&self) -> PackedRecords<'_> {
+        PackedRecords {
+            groups: &self.groups,
+            bytes: &self.bytes,
         }
-        self.equal.records -= 1;
-        let (record, rest) = self.rest.split_at(self.equal.bytes as usize);
-        self.rest = rest;
-        Some(record)
     }
 }
 
@@ -122,29 +143,46 @@ fn trim<T>(items: &mut Vec<T>) {
     }
 }
 
-/// Position of a record in a buffer: its bytes, the number of its length, and the number of records of that length that
-/// follow.
+/// The groups of the next frame of a run.
 #[derive(Default)]
-struct BufferPosition {
-    record: Range<usize>,
-    next_length: usize,
-    left: u32,
+struct NextFrame {
+    groups: Vec<[u8; GROUP_BYTES]>,
+    records: u32,
+    /// Length of the records, in bytes.
+    bytes: usize,
+    /// Memory for the frame.
+    content: Vec<u8>,
 }
 
-impl BufferPosition {
-    /// Advances to the next record. Returns `false` if there is none.
-    fn advance(&mut self, buffer: &RecordBuffer) -> bool {
-        let mut bytes = self.record.len();
-        if self.left == 0 {
-            let Some(equal) = buffer.lengths.get(self.next_length) else {
-                return false;
-            };
-            self.next_length += 1;
-            (bytes, self.left) = (equal.bytes as usize, equal.records);
+impl NextFrame {
+    /// Takes the first records of a group, and returns their number, which is at least 1.
+    fn take(&mut self, group: Group) -> u32 {
+        let bytes = group.bytes as usize;
+        let fitting = FRAME_BYTES.saturating_sub(self.bytes) / bytes.max(1) + 1;
+        let records = group.records.min(fitting as u32);
+        self.groups.push(Group { records, ..group }.to_bytes());
+        self.records += records;
+        self.bytes += records as usize * bytes;
+        records
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes + self.groups.len() * GROUP_BYTES >= FRAME_BYTES
+            || self.records as usize >= FRAME_BYTES
+    }
+
+    /// Writes the frame with the first of `bytes`, unless it has no records. Returns the other bytes.
+    fn write<'b>(&mut self, bytes: &'b [u8], run: &mut RunWriter<'_>) -> Result<&'b [u8]> {
+        let (bytes, rest) = bytes.split_at(self.bytes);
+        if self.records > 0 {
+            let groups = &self.groups;
+            self.content.clear();
+            PackedRecords { groups, bytes }.write(&mut self.content);
+            run.append_frame(&self.content, self.records)?;
+            self.groups.clear();
+            (self.records, self.bytes) = (0, 0);
         }
-        self.left -= 1;
-        self.record = self.record.end..self.record.end + bytes;
-        true
+        Ok(rest)
     }
 }
 
@@ -155,11 +193,11 @@ impl MapPart for RecordBuffer {
     const LIMIT: KeepLimit = KeepLimit::Granted;
 
     fn is_empty(&self) -> bool {
-        self.lengths.is_empty()
+        self.groups.is_empty()
     }
 
     fn memory_bytes(&self) -> usize {
-        self.bytes.capacity() + self.lengths.capacity() * size_of::<EqualLengths>()
+        self.bytes.capacity() + self.groups.capacity() * GROUP_BYTES
     }
 
     fn create_file((): (), resources: &Resources) -> Result<PartFile> {
@@ -176,22 +214,6 @@ impl MapPart for RecordBuffer {
     }
 }
 
-/// Records that are in memory together.
-enum Block<'b> {
-    Buffer(BufferRecords<'b>),
-    Frame(FrameRecords<'b>),
-}
-
-impl<'b> Block<'b> {
-    #[inline(always)]
-    fn next(&mut self) -> Result<Option<&'b [u8]>> {
-        match self {
-            Self::Buffer(records) => Ok(records.next()),
-            Self::Frame(records) => records.next(),
-        }
-    }
-}
-
 /// Calls `each` with the records of `parts`, in order.
 pub(crate) fn replay<T, M, R>(
     parts: impl IntoIterator<Item = Content<M, R>>,
@@ -204,11 +226,20 @@ where
 {
     let mut checks = stop.checks();
     // The only loop over records, so that the compiler inlines `each` into it.
-    let mut pass = |mut block: Block<'_>| -> Result<Flow> {
-        while let Some(record) = block.next()? {
-            checks.count()?;
-            if T::restore(record, &mut each)?.is_break() {
-                return Ok(Flow::Break(()));
+    let mut pass = |records: PackedRecords<'_>| -> Result<Flow> {
+        let mut rest = records.bytes;
+        for mut group in records.groups() {
+            while group.records > 0 {
+                let few = group.records.min(STOP_CHECK_RECORDS as u32);
+                checks.count_all(few as usize)?;
+                group.records -= few;
+                for _ in 0..few {
+                    let (record, after) = rest.split_at(group.bytes as usize);
+                    rest = after;
+                    if T::restore_from(record, group.is_flat, &mut each)?.is_break() {
+                        return Ok(Flow::Break(()));
+                    }
+                }
             }
         }
         Ok(Flow::Continue(()))
@@ -216,14 +247,14 @@ where
     for part in parts {
         match part {
             Content::Memory(buffer, _memory) => {
-                if pass(Block::Buffer(buffer.borrow().records()))?.is_break() {
+                if pass(buffer.borrow().packed())?.is_break() {
                     return Ok(Flow::Break(()));
                 }
             }
             Content::File(run) => {
                 let mut reader = run.reader();
-                while let Some(frame) = reader.next_records()? {
-                    if pass(Block::Frame(frame))?.is_break() {
+                while let Some(records) = next_frame(&mut reader)? {
+                    if pass(records)?.is_break() {
                         return Ok(Flow::Break(()));
                     }
                 }
@@ -233,16 +264,37 @@ where
     Ok(Flow::Continue(()))
 }
 
+/// Reads the next frame of a run.
+fn next_frame(reader: &mut RunReader) -> Result<Option<PackedRecords<'_>>> {
+    let Some(frame) = reader.next_whole_frame()? else {
+        return Ok(None);
+    };
+    match PackedRecords::of_frame(frame.bytes, frame.records) {
+        Some(records) => Ok(Some(records)),
+        None => Err(frame.at.corrupt("its records do not fill it")),
+    }
+}
+
 /// Reads the records of parts one by one, in order. [`replay`] is faster, but calls a closure with all of them.
 pub(crate) struct RecordReader<M, R> {
     parts: vec::IntoIter<Content<M, R>>,
     part: Option<OpenPart<M, R>>,
+    at: PackedPosition,
 }
 
 enum OpenPart<M, R> {
-    /// A part in memory, the current record, and the memory.
-    Memory(M, BufferPosition, R),
+    /// A part in memory, and the memory.
+    Memory(M, R),
     File(RunReader),
+}
+
+/// Returns the records of an open part that are in memory.
+fn records_of<M: Borrow<RecordBuffer>, R>(part: &Option<OpenPart<M, R>>) -> PackedRecords<'_> {
+    match part {
+        Some(OpenPart::Memory(buffer, _)) => buffer.borrow().packed(),
+        Some(OpenPart::File(reader)) => PackedRecords::of_checked(reader.frame()),
+        None => PackedRecords::default(),
+    }
 }
 
 impl<M: Borrow<RecordBuffer>, R> RecordReader<M, R> {
@@ -250,192 +302,126 @@ impl<M: Borrow<RecordBuffer>, R> RecordReader<M, R> {
         Self {
             parts: parts.into_iter(),
             part: None,
+            at: PackedPosition::default(),
         }
     }
 
-    /// Returns the next record.
-    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>> {
-        while !self.advance()? {
-            self.part = match self.parts.next() {
-                Some(Content::Memory(buffer, memory)) => {
-                    Some(OpenPart::Memory(buffer, BufferPosition::default(), memory))
-                }
-                Some(Content::File(run)) => Some(OpenPart::File(run.reader())),
-                None => return Ok(None),
-            };
-        }
-        Ok(match &self.part {
-            Some(OpenPart::Memory(buffer, at, _)) => {
-                Some(&buffer.borrow().bytes[at.record.clone()])
-            }
-            Some(OpenPart::File(reader)) => reader.current(),
-            None => None,
-        })
-    }
-
-    /// Moves on to the next record of the part. Returns `false` if there is none.
-    fn advance(&mut self) -> Result<bool> {
-        match &mut self.part {
-            Some(OpenPart::Memory(buffer, at, _)) => Ok(at.advance((*buffer).borrow())),
-            Some(OpenPart::File(reader)) => reader.advance(),
-            None => Ok(false),
-        }
-    }
-}
-
-/// Partitions the records of one thread's tasks, within a memory budget.
-pub(crate) struct Divider<'o> {
-    outputs: &'o ShuffleOutputs<RecordBuffer>,
-    resources: &'o Resources,
-    most_bytes: usize,
-    partitions: usize,
-    record_buffers: Vec<RecordBuffer>,
-    reservation: Reservation,
-    order: PartSeq,
-    tasks: TaskBatch,
-    records: u64,
-    /// Bytes of records since the last commit or spill.
-    bytes: usize,
-    /// Bytes of records since their memory was last reserved.
-    new_bytes: usize,
-    sampling: Sampling,
-}
-
-impl<'o> Divider<'o> {
-    pub(crate) fn new(
-        partitions: usize,
-        outputs: &'o ShuffleOutputs<RecordBuffer>,
-        resources: &'o Resources,
-    ) -> Self {
-        Self {
-            outputs,
-            resources,
-            most_bytes: resources.share_bytes() / 2,
-            partitions,
-            record_buffers: vec![RecordBuffer::default(); partitions],
-            reservation: resources.budget.reservation(),
-            order: PartSeq::default(),
-            tasks: TaskBatch::default(),
-            records: 0,
-            bytes: 0,
-            new_bytes: 0,
-            sampling: Sampling::default(),
-        }
-    }
-
-    /// Announces that the next records are those of `task`.
-    pub(crate) fn begin_task(&mut self, task: usize) -> Result<()> {
-        if self.tasks.begins_with(task, self.bytes, self.most_bytes) {
-            self.commit()?;
-            self.order = PartSeq::of_task(task);
-        }
-        Ok(())
-    }
-
-    pub(crate) fn push<T: Storable + ?Sized>(
+    /// Passes the next record to `f`, if there is one.
+    pub(crate) fn next<T: Storable + ?Sized, O>(
         &mut self,
-        partition: usize,
-        record: Peek<'_, T>,
-    ) -> Result<()> {
-        self.sampling.check(|| T::check(record))?;
-        self.new_bytes += self.record_buffers[partition].push::<T>(record)?;
-        self.records += 1;
-        if self.new_bytes >= RecordBuffer::ACCOUNT_BYTES {
-            self.account()?;
+        f: impl FnOnce(Ref<'_, T>) -> O,
+    ) -> Result<Option<O>> {
+        while !self.at.advance(records_of(&self.part)) {
+            if !self.next_records()? {
+                return Ok(None);
+            }
+            self.at = PackedPosition::default();
         }
-        Ok(())
+        let (record, is_flat) = self.at.record(records_of(&self.part));
+        T::restore_from(record, is_flat, f).map(Some)
     }
 
-    /// Reserves the memory of the records or, if the budget refuses, spills them.
-    #[cold]
-    fn account(&mut self) -> Result<()> {
-        self.bytes += std::mem::take(&mut self.new_bytes);
-        let bytes = self.memory_bytes();
-        let (outputs, resources) = (self.outputs, self.resources);
-        let reclaim = || outputs.reclaim(0, resources);
-        if bytes <= self.most_bytes && resources.reserve(&mut self.reservation, bytes, reclaim)? {
-            return Ok(());
+    /// Reads the next frame, or opens the next part. Returns `false` at the end.
+    fn next_records(&mut self) -> Result<bool> {
+        if let Some(OpenPart::File(reader)) = &mut self.part
+            && next_frame(reader)?.is_some()
+        {
+            return Ok(true);
         }
-        self.spill()
-    }
-
-    fn memory_bytes(&self) -> usize {
-        let buffers = self.record_buffers.iter();
-        buffers.map(RecordBuffer::memory_bytes).sum()
-    }
-
-    fn take_buffers(&mut self) -> Vec<RecordBuffer> {
-        self.bytes = 0;
-        let none = vec![RecordBuffer::default(); self.partitions];
-        std::mem::replace(&mut self.record_buffers, none)
-    }
-
-    fn spill(&mut self) -> Result<()> {
-        let mut buffers = self.take_buffers();
-        let written = self
-            .outputs
-            .write(&mut buffers, self.order, self.resources)?;
-        self.count(written);
-        self.order = self.order.next();
-        self.reservation.clear();
-        Ok(())
-    }
-
-    /// Commits the remaining records, after the last task.
-    pub(crate) fn commit(&mut self) -> Result<()> {
-        if self.records == 0 {
-            return Ok(());
-        }
-        self.record_buffers.iter_mut().for_each(RecordBuffer::trim);
-        self.account()?;
-        let bytes = self.memory_bytes();
-        if !self.outputs.may_keep(bytes, self.resources)? {
-            return self.spill();
-        }
-        self.count(bytes as u64);
-        let buffers = self.take_buffers();
-        self.outputs
-            .keep(buffers, self.order, self.reservation.take());
-        Ok(())
-    }
-
-    fn count(&mut self, bytes: u64) {
-        self.resources.progress.add_shuffled(self.records, bytes);
-        self.records = 0;
+        self.part = match self.parts.next() {
+            Some(Content::Memory(buffer, memory)) => Some(OpenPart::Memory(buffer, memory)),
+            Some(Content::File(run)) => Some(OpenPart::File(run.reader())),
+            None => return Ok(false),
+        };
+        Ok(true)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::Data;
+    use crate::storage::scratch::Scratch;
 
-    #[test]
-    fn records_of_any_lengths_come_back() {
-        let records: Vec<String> = [0, 0, 3, 3, 3, 1, 0, 200, 200, 0]
-            .map(|length| "x".repeat(length))
-            .into();
+    fn buffer_of<T: Data>(records: &[T]) -> RecordBuffer {
         let mut buffer = RecordBuffer::default();
         assert!(buffer.is_empty());
-        for record in &records {
-            let before = buffer.bytes.len();
-            let bytes = buffer.push::<String>(record).unwrap();
-            assert!(bytes >= buffer.bytes.len() - before);
+        for record in records {
+            let before = buffer.bytes();
+            let bytes = buffer.push::<T>(record).unwrap();
+            assert_eq!(bytes, buffer.bytes() - before);
         }
         buffer.trim();
-        assert!(!buffer.is_empty());
-        let parts = || [&buffer, &buffer].map(|buffer| Content::Memory(buffer, ()));
-        let twice = records.iter().chain(&records);
+        buffer
+    }
+
+    /// Reads the records twice from memory, then twice from a run.
+    fn come_back<T: Data + PartialEq + Clone>(records: &[T]) -> RecordBuffer {
+        let buffer = buffer_of(records);
+        let scratch = Scratch::new(None, None);
+        let mut file = RunFile::create(&scratch, "records").unwrap();
+        let run = buffer.write_run(&mut file, &StopFlag::default()).unwrap();
+        assert_eq!(run.records(), records.len() as u64);
+        let parts = || {
+            let memory = Content::Memory(&buffer, ());
+            let file = Content::File(run.clone());
+            [memory.clone(), memory, file.clone(), file]
+        };
+        let all = vec![records; 4].concat();
         let mut found = Vec::new();
-        let flow = replay::<String, _, _>(parts(), &StopFlag::default(), |record| {
+        let flow = replay::<T, _, _>(parts(), &StopFlag::default(), |record| {
             found.push(record);
             Flow::Continue(())
         });
         assert!(flow.unwrap().is_continue());
-        assert!(found.iter().eq(twice.clone()));
+        assert!(found == all);
         let mut reader = RecordReader::new(parts().into());
-        for record in twice {
-            assert_eq!(reader.next().unwrap(), Some(record.as_bytes()));
+        for record in all {
+            assert!(reader.next::<T, _>(|record| record).unwrap() == Some(record));
         }
-        assert_eq!(reader.next().unwrap(), None);
+        assert!(reader.next::<T, _>(|record| record).unwrap().is_none());
+        buffer
+    }
+
+    #[test]
+    fn records_of_any_lengths_come_back() {
+        let text = |length| "x".repeat(length);
+        come_back(&[0, 0, 3, 3, 3, 1, 0, 200, 200, 0].map(text));
+        come_back(&[FRAME_BYTES, 1, 3 * FRAME_BYTES, 0].map(text));
+        come_back(&vec![(); 3 * FRAME_BYTES]);
+        come_back::<u8>(&[]);
+    }
+
+    #[test]
+    fn numbers_take_the_memory_that_they_have_in_a_vector() {
+        let numbers: Vec<(u64, i32, f32)> =
+            (0..40_000).map(|n| (n * n, -(n as i32), 0.5)).collect();
+        assert_eq!(
+            come_back(&numbers).bytes(),
+            16 * numbers.len() + GROUP_BYTES
+        );
+        let some: Vec<Option<u16>> = (0..40_000).map(|n| (n % 3 > 0).then_some(n)).collect();
+        come_back(&some);
+        // The length of a list is one byte.
+        assert_eq!(
+            come_back(&[vec![1_u64], vec![2]]).bytes(),
+            2 * 2 + GROUP_BYTES
+        );
+    }
+
+    #[test]
+    fn a_frame_that_its_records_do_not_fill_is_damaged() {
+        let scratch = Scratch::new(None, None);
+        let mut file = RunFile::create(&scratch, "records").unwrap();
+        let mut frame = Vec::new();
+        buffer_of(&[1_u32, 2, 3]).packed().write(&mut frame);
+        let longer = [&*frame, &[0]].concat();
+        for (frame, records) in [(&*frame, 2), (&frame[..3], 3), (&longer, 3)] {
+            let mut writer = file.run();
+            writer.append_frame(frame, records).unwrap();
+            let run = writer.finish().unwrap();
+            let error = next_frame(&mut run.reader()).map(|_| ()).unwrap_err();
+            assert!(error.is_recoverable(), "{error}");
+        }
     }
 }

@@ -67,9 +67,8 @@ impl<'b, const LEAK: bool, const FIXED: bool> Decoder<'b, LEAK, FIXED> {
     #[inline]
     fn number<T: Number + Decode<()>>(&mut self) -> Result<T, DecodeError> {
         if FIXED {
-            return self
-                .array()
-                .map(|bytes| T::from_unsigned(u64::from_le_bytes(bytes)));
+            let number = T::take_fixed(&mut self.bytes);
+            return number.map_or_else(|| no_bytes(T::BYTES, self.bytes), Ok);
         }
         number::take(&mut self.bytes).map_or_else(|| no_number(self.bytes), Ok)
     }
@@ -77,8 +76,7 @@ impl<'b, const LEAK: bool, const FIXED: bool> Decoder<'b, LEAK, FIXED> {
     #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let Some((bytes, rest)) = self.bytes.split_first_chunk() else {
-            let additional = N - self.bytes.len();
-            return Err(DecodeError::UnexpectedEnd { additional });
+            return no_bytes(N, self.bytes);
         };
         self.bytes = rest;
         Ok(*bytes)
@@ -333,6 +331,13 @@ impl<const LEAK: bool, const FIXED: bool> Deserializer<'static> for &mut Decoder
 #[inline(never)]
 fn no_number<T: Decode<()>>(bytes: &[u8]) -> Result<T, DecodeError> {
     bincode::decode_from_slice(bytes, CONFIGURATION).map(|(number, _)| number)
+}
+
+/// Returns the error that `bytes` are fewer than a value has.
+#[cold]
+fn no_bytes<T>(value_bytes: usize, bytes: &[u8]) -> Result<T, DecodeError> {
+    let additional = value_bytes - bytes.len();
+    Err(DecodeError::UnexpectedEnd { additional })
 }
 
 #[cold]

@@ -71,21 +71,30 @@ pub(super) fn encode<T: Serialize + ?Sized>(
 
 /// Destination for encoded values.
 pub(super) trait ByteSink {
-    /// Appends the parts of a number that [`number::parts`] has returned.
-    fn put_number(&mut self, first: u8, number: u64, more: usize) -> Result<(), EncodeError>;
+    fn put_number<N: Number>(&mut self, number: N) -> Result<(), EncodeError>;
 
     fn put_bytes(&mut self, bytes: &[u8]) -> Result<(), EncodeError>;
 
     /// Appends a byte that is not a number, and therefore has one byte in every format.
+    fn put_byte(&mut self, byte: u8) -> Result<(), EncodeError>;
+
+    /// Appends the length of a text or a list.
     #[inline(always)]
-    fn put_byte(&mut self, byte: u8) -> Result<(), EncodeError> {
-        self.put_number(byte, 0, 0)
+    fn put_length(&mut self, length: usize) -> Result<(), EncodeError> {
+        self.put_number(length as u64)
+    }
+
+    /// Appends the index of a variant.
+    #[inline(always)]
+    fn put_variant(&mut self, index: u32) -> Result<(), EncodeError> {
+        self.put_number(index)
     }
 }
 
 impl ByteSink for Vec<u8> {
     #[inline(always)]
-    fn put_number(&mut self, first: u8, number: u64, more: usize) -> Result<(), EncodeError> {
+    fn put_number<N: Number>(&mut self, number: N) -> Result<(), EncodeError> {
+        let (first, number, more) = number::parts(number);
         // Append the maximum and then truncate: a copy of fixed length needs no call.
         let [a, b, c, d, e, f, g, h] = number.to_le_bytes();
         let start = self.len();
@@ -97,6 +106,12 @@ impl ByteSink for Vec<u8> {
     #[inline(always)]
     fn put_bytes(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
         self.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn put_byte(&mut self, byte: u8) -> Result<(), EncodeError> {
+        self.push(byte);
         Ok(())
     }
 }
@@ -113,7 +128,8 @@ impl Length {
 
 impl ByteSink for Length {
     #[inline(always)]
-    fn put_number(&mut self, _: u8, _: u64, more: usize) -> Result<(), EncodeError> {
+    fn put_number<N: Number>(&mut self, number: N) -> Result<(), EncodeError> {
+        let (_, _, more) = number::parts(number);
         self.0 += 1 + more;
         Ok(())
     }
@@ -121,6 +137,12 @@ impl ByteSink for Length {
     #[inline(always)]
     fn put_bytes(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
         self.0 += bytes.len();
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn put_byte(&mut self, _: u8) -> Result<(), EncodeError> {
+        self.0 += 1;
         Ok(())
     }
 }
@@ -135,17 +157,11 @@ impl<O: ByteSink> Writer for Tail<'_, O> {
     }
 }
 
-#[inline(always)]
-fn put(number: impl Number, output: &mut impl ByteSink) -> Result<(), EncodeError> {
-    let (first, number, more) = number::parts(number);
-    output.put_number(first, number, more)
-}
-
 macro_rules! numbers {
     ($($method:ident: $type:ty),* $(,)?) => {$(
         #[inline]
         fn $method(self, value: $type) -> Result<(), EncodeError> {
-            put(value, self.output)
+            self.output.put_number(value)
         }
     )*};
 }
@@ -172,7 +188,7 @@ macro_rules! variants {
             _: usize,
         ) -> Result<Self, EncodeError> {
             shapes::meet_variant::<T>(variant, index)?;
-            put(index, self.output)?;
+            self.output.put_variant(index)?;
             self.deeper()
         }
     )*};
@@ -243,7 +259,7 @@ impl<O: ByteSink, T: ?Sized> Serializer for Encoder<'_, O, T> {
 
     #[inline]
     fn serialize_bytes(self, bytes: &[u8]) -> Result<(), EncodeError> {
-        put(bytes.len() as u64, self.output)?;
+        self.output.put_length(bytes.len())?;
         self.output.put_bytes(bytes)
     }
 
@@ -285,7 +301,7 @@ impl<O: ByteSink, T: ?Sized> Serializer for Encoder<'_, O, T> {
         if length > 0 {
             shapes::meet_whole::<T>()?;
         }
-        put(length as u64, self.output)?;
+        self.output.put_length(length)?;
         self.deeper()
     }
 
@@ -302,7 +318,7 @@ impl<O: ByteSink, T: ?Sized> Serializer for Encoder<'_, O, T> {
         variant: &'static str,
     ) -> Result<(), EncodeError> {
         shapes::meet_variant::<T>(variant, index)?;
-        put(index, self.output)
+        self.output.put_variant(index)
     }
 
     #[inline]
@@ -314,7 +330,7 @@ impl<O: ByteSink, T: ?Sized> Serializer for Encoder<'_, O, T> {
         value: &U,
     ) -> Result<(), EncodeError> {
         shapes::meet_variant::<T>(variant, index)?;
-        put(index, self.output)?;
+        self.output.put_variant(index)?;
         value.serialize(self.deeper()?.into_part::<U>())
     }
 

@@ -22,6 +22,22 @@ pub(super) trait Number: Sized {
     /// Returns the number for which [`to_unsigned`](Self::to_unsigned) has returned `unsigned`. It fits into
     /// [`BYTES`](Self::BYTES).
     fn from_unsigned(unsigned: u64) -> Self;
+
+    /// Takes a number of [`BYTES`](Self::BYTES) bytes from the start of `bytes`.
+    fn take_fixed(bytes: &mut &[u8]) -> Option<Self>;
+}
+
+macro_rules! take_fixed {
+    ($unsigned:ty) => {
+        #[inline(always)]
+        fn take_fixed(bytes: &mut &[u8]) -> Option<Self> {
+            let (number, rest) = bytes.split_first_chunk()?;
+            *bytes = rest;
+            Some(Self::from_unsigned(
+                <$unsigned>::from_le_bytes(*number).into(),
+            ))
+        }
+    };
 }
 
 macro_rules! numbers {
@@ -38,6 +54,8 @@ macro_rules! numbers {
             fn from_unsigned(unsigned: u64) -> Self {
                 unsigned as Self
             }
+
+            take_fixed!($unsigned);
         }
 
         impl Number for $signed {
@@ -53,6 +71,8 @@ macro_rules! numbers {
             fn from_unsigned(unsigned: u64) -> Self {
                 (unsigned >> 1) as Self ^ -((unsigned & 1) as Self)
             }
+
+            take_fixed!($unsigned);
         }
     )*};
 }

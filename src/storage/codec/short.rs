@@ -7,6 +7,7 @@
 use bincode::error::EncodeError;
 
 use super::encoder::ByteSink;
+use super::number::{self, Number};
 
 /// Maximum length of a [`Short`], in bytes.
 pub(crate) const SHORT_BYTES: usize = 15;
@@ -133,7 +134,8 @@ impl Short {
 
 impl ByteSink for Short {
     #[inline(always)]
-    fn put_number(&mut self, first: u8, number: u64, more: usize) -> Result<(), EncodeError> {
+    fn put_number<N: Number>(&mut self, number: N) -> Result<(), EncodeError> {
+        let (first, number, more) = number::parts(number);
         let rest = if more == 0 { 0 } else { number };
         self.push(u128::from(first) | u128::from(rest) << 8, 1 + more)
     }
@@ -144,6 +146,11 @@ impl ByteSink for Short {
             return Err(EncodeError::UnexpectedEnd);
         };
         self.push(short.word, short.len)
+    }
+
+    #[inline(always)]
+    fn put_byte(&mut self, byte: u8) -> Result<(), EncodeError> {
+        self.push(byte.into(), 1)
     }
 }
 

@@ -30,6 +30,11 @@ fn carries<T: Serialize + Deserialize<'static> + PartialEq + Debug>(record: T) {
     let mut fixed = Vec::new();
     encode_fixed(&record, &mut fixed).expect("encode");
     assert_eq!(decode_fixed::<T>(&fixed).expect("decode"), record);
+    let mut flat = Vec::new();
+    match encode_flat(&record, &mut flat) {
+        true => assert_eq!(flat, fixed),
+        false => assert!(flat.is_empty()),
+    }
     check(&record).expect("round trip");
 }
 

@@ -19,29 +19,7 @@ fn written(file: &mut RunFile, records: &[Vec<u8>]) -> Run {
     writer.finish().expect("finish")
 }
 
-/// Reads a run record by record, and frame by frame. Both must find the same.
 fn read(run: &Run) -> Result<Vec<Vec<u8>>> {
-    let (one_by_one, by_frame) = (read_one_by_one(run), read_by_frame(run));
-    match (&one_by_one, &by_frame) {
-        (Err(error), Err(other)) => assert_eq!(error.to_string(), other.to_string()),
-        _ => assert!(one_by_one.as_ref().ok() == by_frame.as_ref().ok()),
-    }
-    one_by_one
-}
-
-fn read_by_frame(run: &Run) -> Result<Vec<Vec<u8>>> {
-    let mut reader = run.reader();
-    let mut all = Vec::new();
-    while let Some(mut records) = reader.next_records()? {
-        while let Some(record) = records.next()? {
-            all.push(record.to_vec());
-        }
-    }
-    assert!(reader.next_records()?.is_none());
-    Ok(all)
-}
-
-fn read_one_by_one(run: &Run) -> Result<Vec<Vec<u8>>> {
     let mut reader = run.reader();
     let mut records = Vec::new();
     while let Some(record) = reader.next()? {

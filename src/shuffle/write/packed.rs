@@ -1,0 +1,126 @@
+//! Records in the order of arrival, back to back: the content of a record buffer, and of a frame of its run.
+//!
+//! ```text
+//!  frame   = number of groups (u32), group*, records
+//!  group   = neighbouring records of the same length: length (u32), number of records (31 bits), form (1 bit)
+//! ```
+//!
+//! Most numbers have the same length as the one before, so they take hardly more memory than in a `Vec`.
+
+use std::ops::Range;
+
+/// Length of a [`Group`] in bytes.
+pub(super) const GROUP_BYTES: usize = 8;
+
+/// Neighbouring records of the same length and form.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Group {
+    /// Length of each record, in bytes.
+    pub(super) bytes: u32,
+    pub(super) records: u32,
+    /// Whether the records are in the flat form: see [`Storable`](crate::pipeline::Storable).
+    pub(super) is_flat: bool,
+}
+
+impl Group {
+    /// Maximum number of records.
+    pub(super) const MAX_RECORDS: u32 = u32::MAX >> 1;
+
+    #[inline(always)]
+    pub(super) fn of(bytes: [u8; GROUP_BYTES]) -> Self {
+        let [a, b, c, d, e, f, g, h] = bytes;
+        let count = u32::from_le_bytes([e, f, g, h]);
+        Self {
+            bytes: u32::from_le_bytes([a, b, c, d]),
+            records: count >> 1,
+            is_flat: count & 1 == 1,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn to_bytes(self) -> [u8; GROUP_BYTES] {
+        let count = self.records << 1 | u32::from(self.is_flat);
+        let [a, b, c, d] = self.bytes.to_le_bytes();
+        let [e, f, g, h] = count.to_le_bytes();
+        [a, b, c, d, e, f, g, h]
+    }
+
+    /// Returns the length of all records, in bytes.
+    fn total_bytes(self) -> u64 {
+        u64::from(self.bytes) * u64::from(self.records)
+    }
+}
+
+/// Records, and the groups that they form.
+#[derive(Clone, Copy, Default)]
+pub(super) struct PackedRecords<'b> {
+    pub(super) groups: &'b [[u8; GROUP_BYTES]],
+    pub(super) bytes: &'b [u8],
+}
+
+impl<'b> PackedRecords<'b> {
+    /// Returns the `records` records of a frame; `None` if it does not consist of these.
+    pub(super) fn of_frame(frame: &'b [u8], records: u32) -> Option<Self> {
+        let this = Self::split(frame)?;
+        let (mut count, mut bytes) = (0_u64, 0_u64);
+        for group in this.groups().filter(|group| group.records > 0) {
+            count += u64::from(group.records);
+            bytes = bytes.checked_add(group.total_bytes())?;
+        }
+        (count == u64::from(records) && bytes == this.bytes.len() as u64).then_some(this)
+    }
+
+    /// Like [`of_frame`](Self::of_frame), for a frame that has been checked.
+    pub(super) fn of_checked(frame: &'b [u8]) -> Self {
+        Self::split(frame).unwrap_or_default()
+    }
+
+    fn split(frame: &'b [u8]) -> Option<Self> {
+        let (groups, rest) = frame.split_first_chunk()?;
+        let groups = (u32::from_le_bytes(*groups) as usize).checked_mul(GROUP_BYTES)?;
+        let (groups, bytes) = rest.split_at_checked(groups)?;
+        let (groups, _) = groups.as_chunks();
+        Some(Self { groups, bytes })
+    }
+
+    /// Appends these records to `frame`, which is empty.
+    pub(super) fn write(self, frame: &mut Vec<u8>) {
+        frame.extend_from_slice(&(self.groups.len() as u32).to_le_bytes());
+        frame.extend_from_slice(self.groups.as_flattened());
+        frame.extend_from_slice(self.bytes);
+    }
+
+    pub(super) fn groups(self) -> impl Iterator<Item = Group> + 'b {
+        self.groups.iter().copied().map(Group::of)
+    }
+}
+
+/// Position of a record: its bytes, the number of the next group, and the rest of its own.
+#[derive(Default)]
+pub(super) struct PackedPosition {
+    record: Range<usize>,
+    next_group: usize,
+    rest: Group,
+}
+
+impl PackedPosition {
+    /// Advances to the next record. Returns `false` if there is none.
+    pub(super) fn advance(&mut self, records: PackedRecords<'_>) -> bool {
+        while self.rest.records == 0 {
+            let Some(group) = records.groups.get(self.next_group) else {
+                return false;
+            };
+            self.rest = Group::of(*group);
+            self.next_group += 1;
+        }
+        self.rest.records -= 1;
+        let start = self.record.end;
+        self.record = start..start + self.rest.bytes as usize;
+        true
+    }
+
+    /// Returns the bytes of the record, and whether they are flat.
+    pub(super) fn record<'b>(&self, records: PackedRecords<'b>) -> (&'b [u8], bool) {
+        (&records.bytes[self.record.clone()], self.rest.is_flat)
+    }
+}
