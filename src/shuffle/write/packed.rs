@@ -28,10 +28,10 @@ impl Group {
 
     #[inline(always)]
     pub(super) fn of(bytes: [u8; GROUP_BYTES]) -> Self {
-        let [a, b, c, d, e, f, g, h] = bytes;
-        let count = u32::from_le_bytes([e, f, g, h]);
+        let word = u64::from_le_bytes(bytes);
+        let count = (word >> u32::BITS) as u32;
         Self {
-            bytes: u32::from_le_bytes([a, b, c, d]),
+            bytes: word as u32,
             records: count >> 1,
             is_flat: count & 1 == 1,
         }
@@ -40,9 +40,7 @@ impl Group {
     #[inline(always)]
     pub(super) fn to_bytes(self) -> [u8; GROUP_BYTES] {
         let count = self.records << 1 | u32::from(self.is_flat);
-        let [a, b, c, d] = self.bytes.to_le_bytes();
-        let [e, f, g, h] = count.to_le_bytes();
-        [a, b, c, d, e, f, g, h]
+        (u64::from(count) << u32::BITS | u64::from(self.bytes)).to_le_bytes()
     }
 
     /// Returns the length of all records, in bytes.
