@@ -781,6 +781,8 @@ pub mod guide {
     pub mod cluster {}
     #[doc = include_str!("../docs/status.md")]
     pub mod status {}
+    #[doc = include_str!("../docs/speed.md")]
+    pub mod speed {}
 }
 
 /// The examples of the README are tested as those of the docs are.

@@ -31,8 +31,9 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// A path with a scheme, such as `s3://bucket/counts`, is written to a [file system](crate#file-systems) that you have
     /// added to the context. Then what happens if the process is killed depends on the file system.
     ///
-    /// Records are written as `Display` formats them. Pairs do not implement `Display`, so format them by
-    /// [`map`](Bag::map), as in `map(|(word, count)| format!("{word}\t{count}"))`. To replace an existing output, use a
+    /// Records are written as `Display` formats them. Pairs do not implement `Display`. [`std::fmt::from_fn`] makes a record
+    /// that does, and needs no `String`, as `format!` would:
+    /// `map(|(word, count)| from_fn(move |f| write!(f, "{word}\t{count}")))`. To replace an existing output, use a
     /// [`TextWriter`].
     ///
     /// Returns the number of records and bytes, and the files.
