@@ -1,20 +1,20 @@
 //! Records in the order of arrival, back to back: the content of a record buffer, and of a frame of its run.
 //!
 //! ```text
-//!  frame   = number of groups (u32), group*, records
-//!  group   = neighbouring records of the same length: length (u32), number of records (31 bits), form (1 bit)
+//!  frame   = number of stretches (u32), stretch*, records
+//!  stretch = neighbouring records of the same length: length (u32), number of records (31 bits), form (1 bit)
 //! ```
 //!
 //! Most numbers have the same length as the one before, so they take hardly more memory than in a `Vec`.
 
 use std::ops::Range;
 
-/// Length of a [`Group`] in bytes.
-pub(super) const GROUP_BYTES: usize = 8;
+/// Length of a [`Stretch`] in bytes.
+pub(super) const STRETCH_BYTES: usize = 8;
 
 /// Neighbouring records of the same length and form.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Group {
+pub(super) struct Stretch {
     /// Length of each record, in bytes.
     pub(super) bytes: u32,
     pub(super) records: u32,
@@ -22,12 +22,12 @@ pub(super) struct Group {
     pub(super) is_flat: bool,
 }
 
-impl Group {
+impl Stretch {
     /// Maximum number of records.
     pub(super) const MAX_RECORDS: u32 = u32::MAX >> 1;
 
     #[inline(always)]
-    pub(super) fn of(bytes: [u8; GROUP_BYTES]) -> Self {
+    pub(super) fn of(bytes: [u8; STRETCH_BYTES]) -> Self {
         let word = u64::from_le_bytes(bytes);
         let count = (word >> u32::BITS) as u32;
         Self {
@@ -38,7 +38,7 @@ impl Group {
     }
 
     #[inline(always)]
-    pub(super) fn to_bytes(self) -> [u8; GROUP_BYTES] {
+    pub(super) fn to_bytes(self) -> [u8; STRETCH_BYTES] {
         let count = self.records << 1 | u32::from(self.is_flat);
         (u64::from(count) << u32::BITS | u64::from(self.bytes)).to_le_bytes()
     }
@@ -49,10 +49,10 @@ impl Group {
     }
 }
 
-/// Records, and the groups that they form.
+/// Records, and the stretches that they form.
 #[derive(Clone, Copy, Default)]
 pub(super) struct PackedRecords<'b> {
-    pub(super) groups: &'b [[u8; GROUP_BYTES]],
+    pub(super) stretches: &'b [[u8; STRETCH_BYTES]],
     pub(super) bytes: &'b [u8],
 }
 
@@ -61,9 +61,9 @@ impl<'b> PackedRecords<'b> {
     pub(super) fn of_frame(frame: &'b [u8], records: u32) -> Option<Self> {
         let this = Self::split(frame)?;
         let (mut count, mut bytes) = (0_u64, 0_u64);
-        for group in this.groups().filter(|group| group.records > 0) {
-            count += u64::from(group.records);
-            bytes = bytes.checked_add(group.total_bytes())?;
+        for stretch in this.stretches().filter(|stretch| stretch.records > 0) {
+            count += u64::from(stretch.records);
+            bytes = bytes.checked_add(stretch.total_bytes())?;
         }
         (count == u64::from(records) && bytes == this.bytes.len() as u64).then_some(this)
     }
@@ -74,42 +74,42 @@ impl<'b> PackedRecords<'b> {
     }
 
     fn split(frame: &'b [u8]) -> Option<Self> {
-        let (groups, rest) = frame.split_first_chunk()?;
-        let groups = (u32::from_le_bytes(*groups) as usize).checked_mul(GROUP_BYTES)?;
-        let (groups, bytes) = rest.split_at_checked(groups)?;
-        let (groups, _) = groups.as_chunks();
-        Some(Self { groups, bytes })
+        let (stretches, rest) = frame.split_first_chunk()?;
+        let stretches = (u32::from_le_bytes(*stretches) as usize).checked_mul(STRETCH_BYTES)?;
+        let (stretches, bytes) = rest.split_at_checked(stretches)?;
+        let (stretches, _) = stretches.as_chunks();
+        Some(Self { stretches, bytes })
     }
 
     /// Appends these records to `frame`, which is empty.
     pub(super) fn write(self, frame: &mut Vec<u8>) {
-        frame.extend_from_slice(&(self.groups.len() as u32).to_le_bytes());
-        frame.extend_from_slice(self.groups.as_flattened());
+        frame.extend_from_slice(&(self.stretches.len() as u32).to_le_bytes());
+        frame.extend_from_slice(self.stretches.as_flattened());
         frame.extend_from_slice(self.bytes);
     }
 
-    pub(super) fn groups(self) -> impl Iterator<Item = Group> + 'b {
-        self.groups.iter().copied().map(Group::of)
+    pub(super) fn stretches(self) -> impl Iterator<Item = Stretch> + 'b {
+        self.stretches.iter().copied().map(Stretch::of)
     }
 }
 
-/// Position of a record: its bytes, the number of the next group, and the rest of its own.
+/// Position of a record: its bytes, the number of the next stretch, and the rest of its own.
 #[derive(Default)]
 pub(super) struct PackedPosition {
     record: Range<usize>,
-    next_group: usize,
-    rest: Group,
+    next_stretch: usize,
+    rest: Stretch,
 }
 
 impl PackedPosition {
     /// Advances to the next record. Returns `false` if there is none.
     pub(super) fn advance(&mut self, records: PackedRecords<'_>) -> bool {
         while self.rest.records == 0 {
-            let Some(group) = records.groups.get(self.next_group) else {
+            let Some(stretch) = records.stretches.get(self.next_stretch) else {
                 return false;
             };
-            self.rest = Group::of(*group);
-            self.next_group += 1;
+            self.rest = Stretch::of(*stretch);
+            self.next_stretch += 1;
         }
         self.rest.records -= 1;
         let start = self.record.end;

@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::vec;
 
-use super::packed::{GROUP_BYTES, Group, PackedPosition, PackedRecords};
+use super::packed::{PackedPosition, PackedRecords, STRETCH_BYTES, Stretch};
 use crate::error::Result;
 use crate::pipeline::{Peek, Ref, Storable};
 use crate::shuffle::outputs::keep_limit::KeepLimit;
@@ -16,7 +16,7 @@ use crate::task::{Flow, Resources, STOP_CHECK_RECORDS, StopFlag};
 pub(crate) struct RecordBuffer {
     bytes: Vec<u8>,
     /// The lengths of the records. From the codec alone, a record of no bytes could not be detected.
-    groups: Vec<[u8; GROUP_BYTES]>,
+    stretches: Vec<[u8; STRETCH_BYTES]>,
     /// Whether all records so far were flat.
     is_flat: bool,
 }
@@ -25,7 +25,7 @@ impl Default for RecordBuffer {
     fn default() -> Self {
         Self {
             bytes: Vec::new(),
-            groups: Vec::new(),
+            stretches: Vec::new(),
             is_flat: true,
         }
     }
@@ -63,45 +63,45 @@ impl RecordBuffer {
     #[inline(always)]
     fn pushed(&mut self, start: usize) -> Result<usize> {
         let length = self.bytes.len() - start;
-        if let Some(last) = self.groups.last_mut() {
-            let group = Group::of(*last);
-            let is_like = group.bytes as usize == length && group.is_flat == self.is_flat;
-            if is_like && group.records < Group::MAX_RECORDS {
-                let records = group.records + 1;
-                *last = Group { records, ..group }.to_bytes();
+        if let Some(last) = self.stretches.last_mut() {
+            let stretch = Stretch::of(*last);
+            let is_like = stretch.bytes as usize == length && stretch.is_flat == self.is_flat;
+            if is_like && stretch.records < Stretch::MAX_RECORDS {
+                let records = stretch.records + 1;
+                *last = Stretch { records, ..stretch }.to_bytes();
                 return Ok(length);
             }
         }
-        self.push_group(length)?;
-        Ok(length + GROUP_BYTES)
+        self.push_stretch(length)?;
+        Ok(length + STRETCH_BYTES)
     }
 
-    fn push_group(&mut self, length: usize) -> Result<()> {
+    fn push_stretch(&mut self, length: usize) -> Result<()> {
         check_length(length)?;
-        let group = Group {
+        let stretch = Stretch {
             bytes: length as u32,
             records: 1,
             is_flat: self.is_flat,
         };
-        self.groups.push(group.to_bytes());
+        self.stretches.push(stretch.to_bytes());
         Ok(())
     }
 
     /// Frees the memory that is not used, unless it is little. Call this after the last record.
     pub(crate) fn trim(&mut self) {
         trim(&mut self.bytes);
-        trim(&mut self.groups);
+        trim(&mut self.stretches);
     }
 
     /// Removes all records, and keeps their memory.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
-        self.groups.clear();
+        self.stretches.clear();
     }
 
     /// Returns the length of all records, in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes.len() + self.groups.len() * GROUP_BYTES
+        self.bytes.len() + self.stretches.len() * STRETCH_BYTES
     }
 
     /// Writes the records as the next run of `file`.
@@ -115,9 +115,9 @@ impl RecordBuffer {
     pub(crate) fn write_frames(&self, run: &mut RunWriter<'_>, stop: &StopFlag) -> Result<()> {
         let mut frame = NextFrame::default();
         let mut rest = &*self.bytes;
-        for mut group in self.packed().groups() {
-            while group.records > 0 {
-                group.records -= frame.take(group);
+        for mut stretch in self.packed().stretches() {
+            while stretch.records > 0 {
+                stretch.records -= frame.take(stretch);
                 if frame.is_full() {
                     rest = frame.write(rest, run)?;
                     stop.check()?;
@@ -129,7 +129,7 @@ impl RecordBuffer {
 
     fn packed(&self) -> PackedRecords<'_> {
         PackedRecords {
-            groups: &self.groups,
+            stretches: &self.stretches,
             bytes: &self.bytes,
         }
     }
@@ -143,10 +143,10 @@ fn trim<T>(items: &mut Vec<T>) {
     }
 }
 
-/// The groups of the next frame of a run.
+/// The stretches of the next frame of a run.
 #[derive(Default)]
 struct NextFrame {
-    groups: Vec<[u8; GROUP_BYTES]>,
+    stretches: Vec<[u8; STRETCH_BYTES]>,
     records: u32,
     /// Length of the records, in bytes.
     bytes: usize,
@@ -155,19 +155,20 @@ struct NextFrame {
 }
 
 impl NextFrame {
-    /// Takes the first records of a group, and returns their number, which is at least 1.
-    fn take(&mut self, group: Group) -> u32 {
-        let bytes = group.bytes as usize;
+    /// Takes the first records of a stretch, and returns their number, which is at least 1.
+    fn take(&mut self, stretch: Stretch) -> u32 {
+        let bytes = stretch.bytes as usize;
         let fitting = FRAME_BYTES.saturating_sub(self.bytes) / bytes.max(1) + 1;
-        let records = group.records.min(fitting as u32);
-        self.groups.push(Group { records, ..group }.to_bytes());
+        let records = stretch.records.min(fitting as u32);
+        self.stretches
+            .push(Stretch { records, ..stretch }.to_bytes());
         self.records += records;
         self.bytes += records as usize * bytes;
         records
     }
 
     fn is_full(&self) -> bool {
-        self.bytes + self.groups.len() * GROUP_BYTES >= FRAME_BYTES
+        self.bytes + self.stretches.len() * STRETCH_BYTES >= FRAME_BYTES
             || self.records as usize >= FRAME_BYTES
     }
 
@@ -175,11 +176,11 @@ impl NextFrame {
     fn write<'b>(&mut self, bytes: &'b [u8], run: &mut RunWriter<'_>) -> Result<&'b [u8]> {
         let (bytes, rest) = bytes.split_at(self.bytes);
         if self.records > 0 {
-            let groups = &self.groups;
+            let stretches = &self.stretches;
             self.content.clear();
-            PackedRecords { groups, bytes }.write(&mut self.content);
+            PackedRecords { stretches, bytes }.write(&mut self.content);
             run.append_frame(&self.content, self.records)?;
-            self.groups.clear();
+            self.stretches.clear();
             (self.records, self.bytes) = (0, 0);
         }
         Ok(rest)
@@ -193,11 +194,11 @@ impl MapPart for RecordBuffer {
     const LIMIT: KeepLimit = KeepLimit::Granted;
 
     fn is_empty(&self) -> bool {
-        self.groups.is_empty()
+        self.stretches.is_empty()
     }
 
     fn memory_bytes(&self) -> usize {
-        self.bytes.capacity() + self.groups.capacity() * GROUP_BYTES
+        self.bytes.capacity() + self.stretches.capacity() * STRETCH_BYTES
     }
 
     fn create_file((): (), resources: &Resources) -> Result<PartFile> {
@@ -228,15 +229,15 @@ where
     // The only loop over records, so that the compiler inlines `each` into it.
     let mut pass = |records: PackedRecords<'_>| -> Result<Flow> {
         let mut rest = records.bytes;
-        for mut group in records.groups() {
-            while group.records > 0 {
-                let few = group.records.min(STOP_CHECK_RECORDS as u32);
+        for mut stretch in records.stretches() {
+            while stretch.records > 0 {
+                let few = stretch.records.min(STOP_CHECK_RECORDS as u32);
                 checks.count_all(few as usize)?;
-                group.records -= few;
+                stretch.records -= few;
                 for _ in 0..few {
-                    let (record, after) = rest.split_at(group.bytes as usize);
+                    let (record, after) = rest.split_at(stretch.bytes as usize);
                     rest = after;
-                    if T::restore_from(record, group.is_flat, &mut each)?.is_break() {
+                    if T::restore_from(record, stretch.is_flat, &mut each)?.is_break() {
                         return Ok(Flow::Break(()));
                     }
                 }
@@ -398,14 +399,14 @@ mod tests {
             (0..40_000).map(|n| (n * n, -(n as i32), 0.5)).collect();
         assert_eq!(
             come_back(&numbers).bytes(),
-            16 * numbers.len() + GROUP_BYTES
+            16 * numbers.len() + STRETCH_BYTES
         );
         let some: Vec<Option<u16>> = (0..40_000).map(|n| (n % 3 > 0).then_some(n)).collect();
         come_back(&some);
         // The length of a list is one byte.
         assert_eq!(
             come_back(&[vec![1_u64], vec![2]]).bytes(),
-            2 * 2 + GROUP_BYTES
+            2 * 2 + STRETCH_BYTES
         );
     }
 
