@@ -7,9 +7,13 @@ use std::sync::Arc;
 
 use super::Bag;
 use super::keyed::finish;
-use crate::operators::combines::{FirstRanked, RankedOfKey};
+use crate::operators::combines::ByClosures;
+use crate::operators::first_ranked::{
+    FirstRanked, LargeRanked, MAX_SMALL_BYTES, RankedList, SmallRanked,
+};
 use crate::pipeline::{Boxed, Call, Data, Given, Pipeline, Plain, Reversed, comparison};
-use crate::shuffle::EntriesOfValues;
+use crate::shuffle::sort::ByNumber;
+use crate::shuffle::{AnyOrder, EntriesOfValues};
 use crate::task::Site;
 
 /// The values of each key of a bag of pairs. Created by [`Bag::per_key`].
@@ -126,7 +130,7 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> PerKey<K, V, P> {
     where
         V: Ord,
     {
-        self.least_at(Site::new("min"), Plain(V::cmp))
+        self.natural_at(Site::new("min"), Plain(Ordering::is_gt))
     }
 
     /// Returns the greatest value of each key; of equal ones the last.
@@ -143,7 +147,7 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> PerKey<K, V, P> {
     where
         V: Ord,
     {
-        self.greatest_at(Site::new("max"), Plain(V::cmp))
+        self.natural_at(Site::new("max"), Plain(Ordering::is_le))
     }
 
     /// Returns the smallest value of each key according to `compare`; of equal ones the first.
@@ -247,13 +251,26 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> PerKey<K, V, P> {
         C: for<'a> Call<(&'a V, &'a V), Out = Ordering>,
         R: Call<(Ordering,), Out = bool>,
     {
-        let choose = |(compare, is_replaced): &(C, R), best: &mut V, value: V| {
-            let order = compare.call((&*best, &value));
-            if is_replaced.call((order,)) {
-                *best = value;
-            }
+        self.change_at(site, Given((compare, is_replaced), choose::<V, C, R>))
+    }
+
+    /// Like [`extreme_at`](Self::extreme_at), for the order of `Ord`.
+    fn natural_at<R>(self, site: Site, is_replaced: R) -> Bag<(K, V)>
+    where
+        V: Ord,
+        R: Call<(Ordering,), Out = bool>,
+    {
+        if !equal_are_same::<V>() {
+            return self.extreme_at(site, Plain(V::cmp), is_replaced);
+        }
+        let op = Arc::new(Given((Plain(V::cmp), is_replaced), choose::<V, _, R>));
+        let extremes = ByClosures {
+            create: Plain(|value: V| value),
+            add: Arc::clone(&op),
+            merge: op,
+            types: PhantomData,
         };
-        self.change_at(site, Given((compare, is_replaced), choose))
+        self.pairs.combine_at(site, AnyOrder(extremes))
     }
 
     /// Reduces the values of each key to one by `op`, which changes the one so far.
@@ -285,7 +302,7 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> PerKey<K, V, P> {
     where
         V: Ord,
     {
-        self.first_ranked(Site::new("top"), n, Reversed(Plain(V::cmp)))
+        self.first_natural(Site::new("top"), n, Reversed(Plain(V::cmp)))
     }
 
     /// Returns the `n` greatest values of each key according to `compare`, greatest first. Equal values keep the order
@@ -342,7 +359,7 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> PerKey<K, V, P> {
     where
         V: Ord,
     {
-        self.first_ranked(Site::new("bottom"), n, Plain(V::cmp))
+        self.first_natural(Site::new("bottom"), n, Plain(V::cmp))
     }
 
     /// Returns the `n` smallest values of each key according to `compare`, smallest first. Equal values keep the order
@@ -384,24 +401,80 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> PerKey<K, V, P> {
         self.first_ranked(Site::new("bottom_by_key"), n, compare)
     }
 
+    /// Returns the first `n` values of each key in the order of `compare`, which is that of `Ord` or its reverse.
+    fn first_natural<C>(self, site: Site, n: usize, compare: C) -> Bag<(K, Vec<V>)>
+    where
+        C: for<'a> Call<(&'a V, &'a V), Out = Ordering>,
+    {
+        if !equal_are_same::<V>() {
+            return self.first_ranked(site, n, compare);
+        }
+        let (pairs, compare) = (self.pairs, Arc::new(compare));
+        let first = first::<_, _, _, SmallRanked<V>>(n, &compare);
+        sorted(pairs.combine_at(site, AnyOrder(first)), site, compare)
+    }
+
     /// Returns the first `n` values of each key in the order of `compare`.
     fn first_ranked<C>(self, site: Site, n: usize, compare: C) -> Bag<(K, Vec<V>)>
     where
         C: for<'a> Call<(&'a V, &'a V), Out = Ordering>,
     {
-        let compare = Arc::new(compare);
-        let first = FirstRanked {
-            n,
-            compare: Arc::clone(&compare),
-            types: PhantomData,
-        };
-        let sorted = |compare: &Arc<C>, (key, ranked): (K, RankedOfKey<V>)| {
-            (key, ranked.into_sorted(&|a, b| compare.call((a, b))))
-        };
-        finish(
-            self.pairs.combine_at(site, EntriesOfValues(first)),
-            site,
-            Given(compare, sorted),
-        )
+        let (pairs, compare) = (self.pairs, Arc::new(compare));
+        if const { size_of::<V>() <= MAX_SMALL_BYTES } {
+            let first = first::<_, _, _, SmallRanked<V>>(n, &compare);
+            sorted(
+                pairs.combine_at(site, EntriesOfValues(first)),
+                site,
+                compare,
+            )
+        } else {
+            let first = first::<_, _, _, LargeRanked<V>>(n, &compare);
+            sorted(
+                pairs.combine_at(site, EntriesOfValues(first)),
+                site,
+                compare,
+            )
+        }
     }
+}
+
+/// Returns whether equal values are indistinguishable, so that their order cannot matter. They are if they are integers
+/// or characters.
+fn equal_are_same<V: 'static>() -> bool {
+    ByNumber::<V>::new().is_some()
+}
+
+/// Replaces `best` by a later value if `is_replaced` holds for their order.
+fn choose<V, C, R>((compare, is_replaced): &(C, R), best: &mut V, value: V)
+where
+    V: 'static,
+    C: for<'a> Call<(&'a V, &'a V), Out = Ordering>,
+    R: Call<(Ordering,), Out = bool>,
+{
+    let order = compare.call((&*best, &value));
+    if is_replaced.call((order,)) {
+        *best = value;
+    }
+}
+
+fn first<K, V, C, L>(n: usize, compare: &Arc<C>) -> FirstRanked<K, V, Arc<C>, L> {
+    FirstRanked {
+        n,
+        compare: Arc::clone(compare),
+        types: PhantomData,
+    }
+}
+
+/// Converts the lists of keys to vectors.
+fn sorted<K, V, C, L>(lists: Bag<(K, L)>, site: Site, compare: Arc<C>) -> Bag<(K, Vec<V>)>
+where
+    K: Data,
+    V: Data,
+    C: for<'a> Call<(&'a V, &'a V), Out = Ordering>,
+    L: RankedList<V>,
+{
+    let sorted = |compare: &Arc<C>, (key, list): (K, L)| {
+        (key, list.into_sorted(&|a, b| compare.call((a, b))))
+    };
+    finish(lists, site, Given(compare, sorted))
 }

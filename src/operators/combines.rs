@@ -1,16 +1,12 @@
 //! The ways of combining the values of a key, for `combine_by_key`.
 
-use std::cmp::Ordering;
 use std::marker::PhantomData;
-use std::mem;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
-use crate::pipeline::{Call, Data, Key, Peek, Record, Ref};
+use crate::pipeline::{Call, Data, Key, Peek, Ref};
 use crate::portable::{Portable, portable};
 use crate::shuffle::{Accumulator, Combine, combined_entries};
-use crate::summary::{Numeric, Ranked, Summary};
+use crate::summary::{Numeric, Summary};
 
 /// `count_by_value`: the number of occurrences of each record.
 pub(crate) struct CountByValue<T: ?Sized>(pub(crate) PhantomData<fn(&T)>);
@@ -156,102 +152,6 @@ impl<T: Key + ?Sized> Combine for Distinct<T> {
 
     #[inline(always)]
     fn merge(&self, _: &mut impl Accumulator<()>, (): ()) {}
-}
-
-/// `top` and `bottom` of `per_key`: the first `n` values of each key in the order of a comparison.
-pub(crate) struct FirstRanked<K, V, C> {
-    pub(crate) n: usize,
-    pub(crate) compare: C,
-    pub(crate) types: PhantomData<fn(K, V)>,
-}
-
-portable! {
-    [K, V, C: Portable] FirstRanked<K, V, C> { n: data, compare: part, types: part }
-}
-
-impl<K, V, C> Combine for FirstRanked<K, V, C>
-where
-    K: Data + Eq,
-    V: Data,
-    C: for<'a> Call<(&'a V, &'a V), Out = Ordering>,
-{
-    type In = (K, V);
-    type Key = K;
-    type Value = V;
-    type Combined = RankedOfKey<V>;
-
-    /// Equal values keep the order of the bag.
-    const COMMUTES: bool = false;
-
-    combined_entries!();
-
-    #[inline(always)]
-    fn key_value<R>((key, value): (K, V), f: impl FnOnce(Peek<'_, K>, V) -> R) -> R {
-        f(&key, value)
-    }
-
-    #[inline(always)]
-    fn create(&self, value: V) -> RankedOfKey<V> {
-        match self.n {
-            0 => RankedOfKey::Several(Ranked::new(0)),
-            _ => RankedOfKey::One(value),
-        }
-    }
-
-    #[inline(always)]
-    fn add(&self, ranked: &mut impl Accumulator<RankedOfKey<V>>, value: V) {
-        let order = |a: &V, b: &V| self.compare.call((a, b));
-        ranked
-            .get_mut()
-            .several(self.n, &order)
-            .offer(value, &order);
-    }
-
-    #[inline(always)]
-    fn merge(&self, ranked: &mut impl Accumulator<RankedOfKey<V>>, later: RankedOfKey<V>) {
-        let order = |a: &V, b: &V| self.compare.call((a, b));
-        let ranked = ranked.get_mut().several(self.n, &order);
-        match later {
-            RankedOfKey::One(value) => ranked.offer(value, &order),
-            RankedOfKey::Several(later) => ranked.merge(later, &order),
-        }
-    }
-}
-
-/// The first few values of a key. A single one needs no list.
-#[derive(Serialize, Deserialize)]
-#[serde(bound(
-    serialize = "V: Record<Owned = V> + Serialize",
-    deserialize = "V: Record<Owned = V> + Deserialize<'de>"
-))]
-pub(crate) enum RankedOfKey<V: Record<Owned = V>> {
-    One(V),
-    Several(Ranked<V>),
-}
-
-impl<V: Data> RankedOfKey<V> {
-    /// Returns the list of values, after creating it for a single one.
-    #[inline]
-    fn several(&mut self, n: usize, order: &impl Fn(&V, &V) -> Ordering) -> &mut Ranked<V> {
-        if let Self::One(_) = self
-            && let Self::One(value) = mem::replace(self, Self::Several(Ranked::new(n)))
-            && let Self::Several(ranked) = self
-        {
-            ranked.offer(value, order);
-        }
-        match self {
-            Self::Several(ranked) => ranked,
-            Self::One(_) => unreachable!("a list has replaced the value"),
-        }
-    }
-
-    /// Returns the values in order.
-    pub(crate) fn into_sorted(self, order: &impl Fn(&V, &V) -> Ordering) -> Vec<V> {
-        match self {
-            Self::One(value) => vec![value],
-            Self::Several(ranked) => ranked.into_sorted(order),
-        }
-    }
 }
 
 /// `fold_by_key`, `aggregate_by_key` and `combine_by_key`, and the extremes of `per_key`: closures that change the

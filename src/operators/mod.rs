@@ -48,6 +48,7 @@ pub(crate) mod csv_error;
 #[cfg(feature = "csv")]
 pub(crate) mod csv_records;
 pub(crate) mod filter;
+pub(crate) mod first_ranked;
 pub(crate) mod flat_map;
 pub(crate) mod flat_map_emit;
 pub(crate) mod from_iter;

@@ -38,7 +38,7 @@ pub(crate) use read::chunk_set::Matches;
 pub(crate) use read::group_stream::GroupCursor;
 pub(crate) use read::sorted_cursor::{GroupValues, SortedGroups};
 pub(crate) use table::accumulator::Accumulator;
-pub(crate) use write::combine::{Combine, EntriesOfValues, combined_entries};
+pub(crate) use write::combine::{AnyOrder, Combine, EntriesOfValues, combined_entries};
 pub(crate) use write::combiner::Combiner;
 pub(crate) use write::divider::Divider;
 pub(crate) use write::grouper::{Grouper, any_key};

@@ -131,6 +131,11 @@ impl<T: Record + ?Sized> Ranked<T> {
         self.sorted = self.records.len();
     }
 
+    /// Returns the records. Those that compare equal are in order.
+    pub(crate) fn into_records(self) -> Vec<T::Owned> {
+        self.records
+    }
+
     pub(crate) fn into_sorted(
         mut self,
         compare: &impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering,

@@ -741,6 +741,35 @@ fn per_key(bag: &Bag<(u8, String)>, pairs: &[(u8, String)]) -> Result<()> {
     Ok(())
 }
 
+/// The methods of `per_key` for numbers: equal ones cannot be distinguished, unless a closure ignores a part of them.
+fn numbers_per_key(bag: &Bag<(u8, String)>, pairs: &[(u8, String)]) -> Result<()> {
+    let per_key = || bag.clone().map_values(|text| text.len()).per_key();
+    let lengths = || map_values(groups(pairs), |all| all.iter().map(String::len).collect());
+    let extremes = |choose: fn(Vec<usize>) -> Option<usize>| {
+        keyed(map_values(lengths(), |all| choose(all).expect("a value")))
+    };
+    let min = extremes(|all| all.into_iter().min());
+    assert_eq!(per_key().min().collect()?, min);
+    let max = extremes(|all| all.into_iter().max());
+    assert_eq!(per_key().max().collect()?, max);
+    for n in [0, 1, 2, 4, 5, usize::MAX] {
+        let check = |found: Bag<(u8, Vec<usize>)>, sort: fn(&mut Vec<usize>)| {
+            let expected = map_values(lengths(), |mut all: Vec<usize>| {
+                sort(&mut all);
+                all.truncate(n);
+                all
+            });
+            assert_eq!(found.collect()?, keyed(expected), "{n}");
+            Ok::<(), holdall::Error>(())
+        };
+        check(per_key().bottom(n), |all| all.sort_unstable())?;
+        check(per_key().top(n), |all| all.sort_by(|a, b| b.cmp(a)))?;
+        let bottom = |all: &mut Vec<usize>| all.sort_by_key(|len| len % 2);
+        check(per_key().bottom_by_key(n, |len| len % 2), bottom)?;
+    }
+    Ok(())
+}
+
 #[test]
 fn values_per_key_are_chosen_as_those_of_a_vector() {
     holds(
@@ -748,8 +777,11 @@ fn values_per_key_are_chosen_as_those_of_a_vector() {
         |context, (shape, pairs)| {
             let bag = boxed(context, shape, &pairs);
             per_key(&bag, &pairs)?;
+            numbers_per_key(&bag, &pairs)?;
             // In place, where all values of a key are in one partition.
-            per_key(&bag.partition_by(3).boxed(), &pairs)
+            let divided = bag.partition_by(3).boxed();
+            per_key(&divided, &pairs)?;
+            numbers_per_key(&divided, &pairs)
         },
     );
 }

@@ -316,7 +316,7 @@ impl<'c, C: Combine> Tables<'c, C> {
     /// Returns whether it is time to [measure values](Self::measure_values).
     #[inline]
     pub(crate) fn is_time_to_measure(&self) -> bool {
-        std::mem::needs_drop::<C::Combined>() && self.records >= self.next_measure
+        self.records >= self.next_measure && self.combine.owns_memory()
     }
 
     /// Reserves memory for what values own outside of the slots: the length of their encoded form times `growth`.

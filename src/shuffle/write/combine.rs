@@ -37,6 +37,11 @@ pub(crate) trait Combine: Portable + Send + Sync + 'static {
     /// Merges a combined value into another one. The values of `later` come after those of `combined`.
     fn merge(&self, combined: &mut impl Accumulator<Self::Combined>, later: Self::Combined);
 
+    /// Returns whether combined values may own memory outside of their slots.
+    fn owns_memory(&self) -> bool {
+        std::mem::needs_drop::<Self::Combined>()
+    }
+
     /// Creates the entry of a combined value.
     fn entry(combined: Self::Combined) -> Self::Entry;
 
@@ -104,6 +109,10 @@ impl<C: Combine<Value: Data>> Combine for EntriesOfValues<C> {
         self.0.merge(combined, later);
     }
 
+    fn owns_memory(&self) -> bool {
+        self.0.owns_memory()
+    }
+
     #[inline(always)]
     fn entry(combined: C::Combined) -> Self::Entry {
         RecordOrCombined::Combined(combined)
@@ -126,5 +135,47 @@ impl<C: Combine<Value: Data>> Combine for EntriesOfValues<C> {
             RecordOrCombined::Record(value) => self.0.create(value),
             RecordOrCombined::Combined(combined) => combined,
         }
+    }
+}
+
+/// A [`Combine`] whose result does not depend on the order, because of the type of its values.
+pub(crate) struct AnyOrder<C>(pub(crate) C);
+
+portable! {
+    [C: Portable] AnyOrder<C> { 0: part }
+}
+
+impl<C: Combine> Combine for AnyOrder<C> {
+    type In = C::In;
+    type Key = C::Key;
+    type Value = C::Value;
+    type Combined = C::Combined;
+
+    const COMMUTES: bool = true;
+
+    combined_entries!();
+
+    #[inline(always)]
+    fn key_value<R>(record: Ref<'_, C::In>, f: impl FnOnce(Peek<'_, C::Key>, C::Value) -> R) -> R {
+        C::key_value(record, f)
+    }
+
+    #[inline(always)]
+    fn create(&self, value: C::Value) -> C::Combined {
+        self.0.create(value)
+    }
+
+    #[inline(always)]
+    fn add(&self, combined: &mut impl Accumulator<C::Combined>, value: C::Value) {
+        self.0.add(combined, value);
+    }
+
+    #[inline(always)]
+    fn merge(&self, combined: &mut impl Accumulator<C::Combined>, later: C::Combined) {
+        self.0.merge(combined, later);
+    }
+
+    fn owns_memory(&self) -> bool {
+        self.0.owns_memory()
     }
 }

@@ -367,7 +367,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         flush_by_byte(self, |combiner| &mut combiner.tables, Self::make_room)?;
         self.check_codec()?;
         // The outputs hold them as long as the stage lasts.
-        if self.tables.records() > 0 && std::mem::needs_drop::<C::Combined>() {
+        if self.tables.records() > 0 && self.combine.owns_memory() {
             self.measure_values(1)?;
         }
         let bytes = self.tables.memory_bytes() + self.buckets.bytes();
