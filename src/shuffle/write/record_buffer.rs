@@ -286,7 +286,7 @@ pub(crate) struct RecordReader<M, R> {
 enum OpenPart<M, R> {
     /// A part in memory, and the memory.
     Memory(M, R),
-    File(RunReader),
+    File(Box<RunReader>),
 }
 
 /// Returns the records of an open part that are in memory.
@@ -331,7 +331,7 @@ impl<M: Borrow<RecordBuffer>, R> RecordReader<M, R> {
         }
         self.part = match self.parts.next() {
             Some(Content::Memory(buffer, memory)) => Some(OpenPart::Memory(buffer, memory)),
-            Some(Content::File(run)) => Some(OpenPart::File(run.reader())),
+            Some(Content::File(run)) => Some(OpenPart::File(Box::new(run.reader()))),
             None => return Ok(false),
         };
         Ok(true)
