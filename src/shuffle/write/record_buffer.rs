@@ -368,7 +368,7 @@ mod tests {
             let file = Content::File(run.clone());
             [memory.clone(), memory, file.clone(), file]
         };
-        let all = vec![records; 4].concat();
+        let all = [records; 4].concat();
         let mut found = Vec::new();
         let flow = replay::<T, _, _>(parts(), &StopFlag::default(), |record| {
             found.push(record);
@@ -389,7 +389,7 @@ mod tests {
         let text = |length| "x".repeat(length);
         come_back(&[0, 0, 3, 3, 3, 1, 0, 200, 200, 0].map(text));
         come_back(&[FRAME_BYTES, 1, 3 * FRAME_BYTES, 0].map(text));
-        come_back(&vec![(); 3 * FRAME_BYTES]);
+        come_back(&[(); 3 * FRAME_BYTES]);
         come_back::<u8>(&[]);
     }
 
