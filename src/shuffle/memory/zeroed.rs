@@ -5,8 +5,8 @@
 )]
 //!
 //! A table that doubles its size allocates fresh pages for each size, in total twice its final size, and fresh pages
-//! are what makes large tables slow. Therefore, if the kernel supports it, memory of 128 KiB or more grows by remapping
-//! its pages. Only the added part is fresh. Once the memory fills a huge page, it is copied there.
+//! are what makes large tables slow. Therefore, if the kernel supports it, large memory grows by remapping its pages.
+//! Only the added part is fresh.
 
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
 use std::num::NonZero;
@@ -58,14 +58,10 @@ impl Zeroed {
 
     /// Returns the number of bytes that [`try_grow`](Self::try_grow) allocates before it frees the old memory.
     pub(crate) fn growth_bytes(&self, layout: Layout) -> usize {
-        match self.can_move(layout) {
+        match mapped::is_for(self.layout) {
             true => layout.size() - self.layout.size(),
             false => layout.size(),
         }
-    }
-
-    fn can_move(&self, layout: Layout) -> bool {
-        mapped::is_for(self.layout) && mapped::can_move(self.layout.size(), layout.size())
     }
 
     /// Grows the memory. Its content is kept, possibly at another address, and is followed by zeros. Returns `false`,
@@ -74,7 +70,7 @@ impl Zeroed {
     pub(crate) fn try_grow(&mut self, layout: Layout) -> bool {
         let bytes = self.layout.size();
         assert!(layout.size() >= bytes, "memory grows");
-        if !self.can_move(layout) {
+        if !mapped::is_for(self.layout) {
             let Some(longer) = Self::try_new(layout) else {
                 return false;
             };
@@ -118,40 +114,26 @@ impl Drop for Zeroed {
     }
 }
 
-/// Memory mapped by the kernel.
+/// Memory mapped by the kernel, aligned to huge pages.
 #[cfg(target_os = "linux")]
 mod mapped {
     use std::alloc::Layout;
     use std::ptr::{NonNull, null_mut};
 
-    use crate::shuffle::memory::hints::{HUGE_PAGE_BYTES, MIN_POPULATED_BYTES};
+    use crate::shuffle::memory::hints::HUGE_PAGE_BYTES;
 
     /// The length of a mapping is a multiple of this, in bytes. It is a multiple of the page size on every machine.
     const PAGE_BYTES: usize = 64 << 10;
 
-    /// Alignment that every mapping has, in bytes.
-    const MIN_PAGE_BYTES: usize = 4 << 10;
-
-    /// Returns whether memory of this layout is mapped. Smaller memory comes from the allocator.
+    /// Returns whether memory of this layout is mapped. Smaller memory comes from the allocator; mapped memory is
+    /// aligned to huge pages.
     pub(crate) fn is_for(layout: Layout) -> bool {
-        layout.size() >= MIN_POPULATED_BYTES && layout.align() <= MIN_PAGE_BYTES
+        layout.size() >= HUGE_PAGE_BYTES && layout.align() <= HUGE_PAGE_BYTES
     }
 
-    /// Returns whether memory of `bytes` bytes can grow to `new_bytes` bytes by moving its pages. Memory that then fills
-    /// a huge page is copied instead, because its small pages would remain.
-    pub(crate) fn can_move(bytes: usize, new_bytes: usize) -> bool {
-        bytes >= HUGE_PAGE_BYTES || new_bytes < HUGE_PAGE_BYTES
-    }
-
-    /// Maps memory. If it fills huge pages, it is aligned to them.
     pub(crate) fn new(bytes: usize) -> Option<NonNull<u8>> {
         let length = bytes.checked_next_multiple_of(PAGE_BYTES)?;
-        let margin = if bytes < HUGE_PAGE_BYTES {
-            0
-        } else {
-            HUGE_PAGE_BYTES
-        };
-        let with_margin = length.checked_add(margin)?;
+        let with_margin = length.checked_add(HUGE_PAGE_BYTES)?;
         // SAFETY: a new mapping, at an address that the kernel chooses.
         let start = unsafe {
             let access = libc::PROT_READ | libc::PROT_WRITE;
@@ -160,9 +142,6 @@ mod mapped {
         };
         if start == libc::MAP_FAILED {
             return None;
-        }
-        if margin == 0 {
-            return NonNull::new(start.cast());
         }
         let before = start.align_offset(HUGE_PAGE_BYTES);
         // SAFETY: the unmapped parts lie within the mapping, on both sides of the `length` bytes at offset `before`,
@@ -231,10 +210,6 @@ mod mapped {
         false
     }
 
-    pub(crate) fn can_move(_: usize, _: usize) -> bool {
-        false
-    }
-
     pub(crate) fn new(_: usize) -> Option<NonNull<u8>> {
         None
     }
@@ -262,8 +237,6 @@ mod tests {
         let sizes = [
             1,
             100,
-            128 << 10,
-            (300 << 10) + 32,
             1 << 20,
             (2 << 20) + 96,
             (4 << 20) + 96,
