@@ -5,7 +5,7 @@
 //!  stretch = neighbouring records of the same length: length (u32), number of records (31 bits), form (1 bit)
 //! ```
 //!
-//! Most numbers have the same length as the one before, so they take hardly more memory than in a `Vec`.
+//! Most numbers have the same length as the one before, so they take about the memory that they have in a `Vec`.
 
 use std::ops::Range;
 
