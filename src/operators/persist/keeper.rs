@@ -83,11 +83,7 @@ impl<'s> Keeper<'s> {
             None => self.store.take_file()?,
         };
         let run = self.record_buffer.write_run(&mut open.file, self.stop)?;
-        match self.store.level {
-            // The next spill follows soon.
-            StorageLevel::Disk => self.record_buffer.clear(),
-            _ => self.record_buffer = RecordBuffer::default(),
-        }
+        self.record_buffer.clear();
         self.file = Some(open).filter(OpenFile::is_kept);
         self.reservation.clear();
         if let Some(Content::File(last)) = self.parts.last_mut()

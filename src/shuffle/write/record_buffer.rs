@@ -93,10 +93,13 @@ impl RecordBuffer {
         trim(&mut self.stretches);
     }
 
-    /// Removes all records, and keeps their memory.
+    /// Removes all records. Keeps their memory for the next ones, unless it is much.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.stretches.clear();
+        if self.memory_bytes() > 8 * FRAME_BYTES {
+            *self = Self::default();
+        }
     }
 
     /// Returns the length of all records, in bytes.
