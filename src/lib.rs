@@ -88,7 +88,7 @@
 //! | [`permute`](Bag::permute) | [`shuffle_partitions`](ContextBuilder::shuffle_partitions) | random |
 //! | [`coalesce`](Bag::coalesce), [`coalesce_bytes`](Bag::coalesce_bytes) | neighbours merged, down to the number or size you ask for | unchanged |
 //! | [`union`](Bag::union), [`union_all`] | those of the first bag, then those of the second, and so on | the first bag, then the second, and so on |
-//! | [`count_by_value`](Bag::count_by_value), [`distinct`](Bag::distinct), [`count_by_key`](Bag::count_by_key), [`sum_by_key`](Bag::sum_by_key), [`reduce_by_key`](Bag::reduce_by_key), [`fold_by_key`](Bag::fold_by_key), [`aggregate_by_key`](Bag::aggregate_by_key), [`combine_by_key`](Bag::combine_by_key), [`distinct_by_key`](Bag::distinct_by_key), all methods of [`per_key`](Bag::per_key) | [`shuffle_partitions`](ContextBuilder::shuffle_partitions), 64 by default | by [hash](#hash) of the key, then by the bytes of the key |
+//! | [`count_by_value`](Bag::count_by_value), [`distinct`](Bag::distinct), [`count_by_key`](Bag::count_by_key), [`sum_by_key`](Bag::sum_by_key), [`reduce_by_key`](Bag::reduce_by_key), [`fold_by_key`](Bag::fold_by_key), [`aggregate_by_key`](Bag::aggregate_by_key), [`combine_by_key`](Bag::combine_by_key), [`distinct_by_key`](Bag::distinct_by_key), all methods of [`per_key`](Bag::per_key) and of its [`any_order`](PerKey::any_order) | [`shuffle_partitions`](ContextBuilder::shuffle_partitions), 64 by default | by [hash](#hash) of the key, then by the bytes of the key |
 //! | [`group_by_key`](Bag::group_by_key), [`group_by`](Bag::group_by), [`cogroup`](Bag::cogroup), [`cogroup3`](Bag::cogroup3), [`cogroup4`](Bag::cogroup4) | as above | as above; the values of a key keep the order of their bag |
 //! | [`join`](Bag::join) and the other joins, [`intersection`](Bag::intersection), [`subtract`](Bag::subtract) | as above | as above; rows of a key follow the left bag, then the right |
 //! | [`join_broadcast`](Bag::join_broadcast) and the other `…_broadcast` methods | unchanged | unchanged; rows of one record follow the small bag |
@@ -725,10 +725,10 @@ mod text;
 
 pub use bag::{
     ArchiveMember, Attempt, Bag, BagWith, BagWriter, FormatSink, Iter, PartialValue,
-    PartitionWriter, PerKey, Preview, RecordFormat, Sink, Sortable, StageEstimate, StagePreview,
-    TextReader, TextWriter, WriteLine, Written, empty, from_fn, from_iter, from_source, from_vec,
-    from_vec_partitioned, load, range, range_partitioned, read_archives, read_files, read_text,
-    union_all,
+    PartitionWriter, PerKey, PerKeyAnyOrder, Preview, RecordFormat, Sink, Sortable, StageEstimate,
+    StagePreview, TextReader, TextWriter, WriteLine, Written, empty, from_fn, from_iter,
+    from_source, from_vec, from_vec_partitioned, load, range, range_partitioned, read_archives,
+    read_files, read_text, union_all,
 };
 #[cfg(feature = "csv")]
 pub use bag::{CsvReader, CsvWriter};

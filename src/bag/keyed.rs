@@ -85,6 +85,32 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     }
 }
 
+/// Adds the values of a key to an accumulator, starting from `initial`.
+pub(super) fn aggregate<K, V, A, C, Merge>(
+    initial: A,
+    op: Arc<C>,
+    merge: Merge,
+) -> impl Combine<In = (K, V), Key = K, Combined = A>
+where
+    K: Data + Eq,
+    V: 'static,
+    A: Data + Clone + Sync,
+    C: for<'a> Call<(&'a mut A, V), Out = ()>,
+    Merge: for<'a> Call<(&'a mut A, A), Out = ()>,
+{
+    let first = |(initial, op): &(Initial<A>, Arc<C>), value: V| {
+        let mut first = initial.call(());
+        op.call((&mut first, value));
+        first
+    };
+    ByClosures {
+        create: Given((Initial(initial), Arc::clone(&op)), first),
+        add: op,
+        merge,
+        types: PhantomData,
+    }
+}
+
 /// Converts combined pairs by `op`, which leaves their keys as they are. Adds no node to the lineage, so the plan shows
 /// one operator.
 pub(super) fn finish<K, C, U, Op, P>(bag: Bag<(K, C), P>, site: Site, op: Op) -> Bag<U>
@@ -326,13 +352,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         C: for<'a> Call<(&'a mut A, V), Out = ()>,
         Merge: for<'a> Call<(&'a mut A, A), Out = ()>,
     {
-        let first = |(initial, op): &(Initial<A>, Arc<C>), value: V| {
-            let mut first = initial.call(());
-            op.call((&mut first, value));
-            first
-        };
-        let create = Given((Initial(initial), Arc::clone(&op)), first);
-        self.combine_by_key_at(site, create, op, merge)
+        self.combine_at(site, aggregate(initial, op, merge))
     }
 
     /// Folds the values of each key with `op`, starting from `initial`: `op` changes the value so far, which stays where

@@ -33,6 +33,7 @@ mod pairs;
 mod partial;
 mod partitioning;
 mod per_key;
+mod per_key_any_order;
 mod per_key_summaries;
 mod persist;
 #[cfg(unix)]
@@ -71,6 +72,7 @@ pub use ordered::Sortable;
 pub use output::{Attempt, PartitionWriter, Sink, TextWriter, WriteLine, Written};
 pub use partial::PartialValue;
 pub use per_key::PerKey;
+pub use per_key_any_order::PerKeyAnyOrder;
 pub use preview::{Preview, StageEstimate, StagePreview};
 pub use saved::{BagWriter, load};
 pub(crate) use sources::union_all_at;

@@ -1,7 +1,7 @@
 //! Compares each method with the plain iterator or collection of the same meaning, over random data and partitionings.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::num::ParseIntError;
 use std::sync::{Arc, Mutex};
@@ -770,6 +770,32 @@ fn numbers_per_key(bag: &Bag<(u8, String)>, pairs: &[(u8, String)]) -> Result<()
     Ok(())
 }
 
+/// Combining in any order gives the results of combining in the order of the bag, if closures are commutative.
+fn in_any_order(bag: &Bag<(u8, String)>, pairs: &[(u8, String)]) -> Result<()> {
+    let values = || bag.clone().per_key().any_order();
+    let min = |a: String, b: String| a.min(b);
+    let expected = map_values(groups(pairs), |all| {
+        all.into_iter().reduce(min).expect("a value")
+    });
+    assert_eq!(values().reduce(min).collect()?, keyed(expected));
+
+    let longest = |longest: &mut usize, len: usize| *longest = len.max(*longest);
+    let lengths = bag.clone().map_values(|text| text.len());
+    let found = lengths.per_key().any_order().fold(0, longest);
+    let expected = map_values(groups(pairs), |all| {
+        all.iter().map(String::len).max().unwrap_or(0)
+    });
+    assert_eq!(found.collect()?, keyed(expected));
+
+    let add = |set: &mut BTreeSet<String>, value| _ = set.insert(value);
+    let sets = values().aggregate(BTreeSet::new(), add, BTreeSet::extend);
+    let expected = map_values(groups(pairs), |all| {
+        all.into_iter().collect::<BTreeSet<_>>()
+    });
+    assert_eq!(sets.collect()?, keyed(expected));
+    Ok(())
+}
+
 #[test]
 fn values_per_key_are_chosen_as_those_of_a_vector() {
     holds(
@@ -778,10 +804,12 @@ fn values_per_key_are_chosen_as_those_of_a_vector() {
             let bag = boxed(context, shape, &pairs);
             per_key(&bag, &pairs)?;
             numbers_per_key(&bag, &pairs)?;
+            in_any_order(&bag, &pairs)?;
             // In place, where all values of a key are in one partition.
             let divided = bag.partition_by(3).boxed();
             per_key(&divided, &pairs)?;
-            numbers_per_key(&divided, &pairs)
+            numbers_per_key(&divided, &pairs)?;
+            in_any_order(&divided, &pairs)
         },
     );
 }

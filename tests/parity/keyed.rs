@@ -70,6 +70,19 @@ checks! {
         pairs(c).per_key().aggregate(0, |count, _| *count += 1, |a, b| *a += b).sort(),
         [(1, 2), (2, 2)]
     );
+    "PerKey::any_order" => |c| has(pairs(c).per_key().any_order().fold(0, |sum, n| *sum += n).values(), [25, 40]);
+    "PerKeyAnyOrder::reduce" => |c| has(
+        pairs(c).per_key().any_order().reduce(|a, b| a.max(b)).sort(),
+        [(1, 30), (2, 20)]
+    );
+    "PerKeyAnyOrder::fold" => |c| has(
+        pairs(c).per_key().any_order().fold(0, |sum, n| *sum += n).sort(),
+        [(1, 40), (2, 25)]
+    );
+    "PerKeyAnyOrder::aggregate" => |c| has(
+        pairs(c).per_key().any_order().aggregate(0, |count, _| *count += 1, |a, b| *a += b).sort(),
+        [(1, 2), (2, 2)]
+    );
     "PerKey::summarize" => |c| has(
         pairs(c).per_key().summarize((summary::count(), summary::sum())).sort(),
         [(1, (2, 40)), (2, (2, 25))]

@@ -1,6 +1,6 @@
 //! The answers are the same with any budget.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -142,6 +142,26 @@ fn values_are_reduced_and_folded_in_order() {
         let add = |all: &mut Vec<u64>, n| all.insert(0, n);
         let merge = |all: &mut Vec<u64>, later: Vec<u64>| *all = [&later[..], all].concat();
         bag.combine_by_key(|n| vec![n], add, merge).collect()
+    });
+}
+
+#[test]
+fn values_are_combined_in_any_order() {
+    let pairs = some_pairs();
+    let groups = grouped(&pairs);
+    let sums = each_group(&groups, |values| values.iter().sum::<u64>());
+    gives(Spills::WhenTight, pairs.clone(), sums, |bag| {
+        bag.per_key().any_order().reduce(|a, b| a + b).collect()
+    });
+    let sets = each_group(&groups, |values| {
+        values.iter().copied().collect::<BTreeSet<_>>()
+    });
+    gives(Spills::WhenTight, pairs, sets, |bag| {
+        let add = |set: &mut BTreeSet<u64>, n| _ = set.insert(n);
+        let values = bag.per_key().any_order();
+        values
+            .aggregate(BTreeSet::new(), add, BTreeSet::extend)
+            .collect()
     });
 }
 
