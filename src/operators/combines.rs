@@ -231,6 +231,7 @@ where
     type Combined = V;
 
     const COMMUTES: bool = false;
+    const REPLACES: bool = true;
 
     combined_entries!();
 

@@ -86,6 +86,10 @@ pub trait Key: Record<Owned: Data> {
     #[doc(hidden)]
     fn short(key: Peek<'_, Self>) -> Option<Short>;
 
+    /// Calls `f` with the key if its type is sized.
+    #[doc(hidden)]
+    fn with_sized<R>(key: Peek<'_, Self>, f: impl FnOnce(&Owned<Self>) -> R) -> Option<R>;
+
     /// Decodes a key from its bytes.
     #[doc(hidden)]
     fn from_bytes(bytes: &[u8]) -> Result<Owned<Self>>;
@@ -130,6 +134,11 @@ impl<T: Data + Eq> Key for T {
     }
 
     #[inline(always)]
+    fn with_sized<R>(key: &T, f: impl FnOnce(&T) -> R) -> Option<R> {
+        Some(f(key))
+    }
+
+    #[inline(always)]
     fn from_bytes(bytes: &[u8]) -> Result<T> {
         match owned_bytes::from_bytes(bytes) {
             Some(key) => Ok(key),
@@ -168,6 +177,11 @@ impl Key for str {
         Short::new(key.as_bytes())
     }
 
+    #[inline(always)]
+    fn with_sized<R>(_: &str, _: impl FnOnce(&String) -> R) -> Option<R> {
+        None
+    }
+
     #[inline]
     fn from_bytes(bytes: &[u8]) -> Result<String> {
         Ok(text_bytes::text(bytes).to_owned())
@@ -198,6 +212,11 @@ impl Key for [u8] {
     #[inline(always)]
     fn short(key: &[u8]) -> Option<Short> {
         Short::new(key)
+    }
+
+    #[inline(always)]
+    fn with_sized<R>(_: &[u8], _: impl FnOnce(&Vec<u8>) -> R) -> Option<R> {
+        None
     }
 
     #[inline]

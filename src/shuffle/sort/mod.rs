@@ -39,7 +39,7 @@ mod sample;
 mod transfer;
 mod typed;
 mod walk;
-mod word;
+pub(in crate::shuffle) mod word;
 mod writer;
 
 pub(crate) use bytes::Bytes;

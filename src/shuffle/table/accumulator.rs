@@ -23,3 +23,17 @@ impl<V> Accumulator<V> for Option<V> {
         *self = self.take().map(update);
     }
 }
+
+/// A value that stays in its place, for a `Combine` that does not replace values.
+pub(crate) struct InPlace<'v, V>(pub(crate) &'v mut V);
+
+impl<V> Accumulator<V> for InPlace<'_, V> {
+    #[inline(always)]
+    fn get_mut(&mut self) -> &mut V {
+        self.0
+    }
+
+    fn replace(&mut self, _: impl FnOnce(V) -> V) {
+        unreachable!("the value is changed in place");
+    }
+}

@@ -4,13 +4,16 @@
 
 use std::convert::Infallible;
 
+use super::accumulator::InPlace;
 use super::by_byte::ByByte;
+use super::by_word::ByWord;
 use super::few_keys::FewKeys;
 use super::hash_table::{HashedKey, Table};
 use super::probe_batch::{BATCH_KEYS, ProbeBatch};
 use crate::error::Result;
 use crate::pipeline::{Key, Owned, Peek};
 use crate::shuffle::key::partitioner::HashPartitioner;
+use crate::shuffle::sort::word::Word;
 use crate::shuffle::write::combine::Combine;
 use crate::storage::codec::{self, Sampling, Short};
 use crate::storage::memory::Reservation;
@@ -35,9 +38,12 @@ const MAX_GROWTH: usize = 32;
 /// Fraction of a thread's equal share of the budget that its tables may hold. The rest is for concurrent readers.
 const SHARE_OF_BUDGET: f64 = 0.75;
 
+/// The part of the memory of a thread that keys apart from the tables may take is 1 of this number.
+const WORDS_OF_MOST: usize = 8;
+
 /// Maximum size of keys of which some may be one byte long, in bytes. For larger ones, the check takes more time than it
 /// saves.
-const MAX_KEY_BYTES: usize = 8;
+const MAX_KEY_BYTES: usize = 4;
 
 pub(crate) struct Tables<'c, C: Combine> {
     combine: &'c C,
@@ -57,6 +63,8 @@ pub(crate) struct Tables<'c, C: Combine> {
     is_cached: bool,
     /// Values that are not in the tables yet, because their keys need no hash. Only if the order does not matter.
     by_byte: ByByte<C::Combined>,
+    /// The same for keys that are words. `None` once the values have moved to the tables.
+    by_word: Option<ByWord<C::Combined>>,
     key_buffer: Vec<u8>,
 
     // Number of records in the tables, and the memory reserved for what their values own outside of the slots, in
@@ -71,6 +79,15 @@ impl<'c, C: Combine> Tables<'c, C> {
     const KEEPS_BYTES_APART: bool = C::COMMUTES
         && ByByte::<C::Combined>::IS_SMALL
         && size_of::<Owned<C::Key>>() <= MAX_KEY_BYTES;
+
+    /// Whether values of keys that are words are kept apart.
+    fn keeps_words_apart(combine: &C) -> bool {
+        C::COMMUTES
+            && !C::REPLACES
+            && ByWord::<C::Combined>::IS_SMALL
+            && u64::is_for::<Owned<C::Key>>()
+            && !combine.owns_memory()
+    }
 
     pub(crate) fn new(
         combine: &'c C,
@@ -88,6 +105,7 @@ impl<'c, C: Combine> Tables<'c, C> {
             until_flush: BATCH_KEYS,
             is_cached: false,
             by_byte: ByByte::new(const { Self::KEEPS_BYTES_APART }),
+            by_word: Self::keeps_words_apart(combine).then(ByWord::default),
             key_buffer: Vec::new(),
             records: 0,
             values_bytes: 0,
@@ -144,6 +162,52 @@ impl<'c, C: Combine> Tables<'c, C> {
             return Ok(());
         }
         Err(value)
+    }
+
+    /// Returns whether keys that are words are kept apart: see [`push_by_word`](Self::push_by_word).
+    #[inline(always)]
+    pub(crate) fn has_words(&self) -> bool {
+        self.by_word.is_some()
+    }
+
+    /// Combines a record whose key is a word. If such keys are not kept apart, or if there is no
+    /// [capacity](Self::make_room_for_words), returns the value as the error.
+    #[inline(always)]
+    pub(crate) fn push_by_word(
+        &mut self,
+        key: Peek<'_, C::Key>,
+        value: C::Value,
+    ) -> Result<(), C::Value> {
+        let combine = self.combine;
+        match (&mut self.by_word, C::Key::with_sized(key, u64::of)) {
+            (Some(by_word), Some(Some(word))) => by_word.upsert(
+                word,
+                value,
+                |value| combine.create(value),
+                |combined, value| combine.add(&mut InPlace(combined), value),
+            ),
+            _ => Err(value),
+        }
+    }
+
+    /// Ensures capacity for one more word. Returns `false` if the values must move to the tables.
+    pub(crate) fn make_room_for_words(
+        &mut self,
+        reclaim: impl FnOnce() -> Result<()>,
+    ) -> Result<bool> {
+        let most_bytes = self.most_bytes / WORDS_OF_MOST;
+        let by_word = self.by_word.as_ref();
+        let Some(bytes) = by_word.and_then(|by_word| by_word.next_bytes(most_bytes)) else {
+            return Ok(false);
+        };
+        if !self.reserve(bytes, reclaim)? {
+            return Ok(false);
+        }
+        if let Some(by_word) = &mut self.by_word {
+            self.reservation.shrink(by_word.memory_bytes());
+            by_word.grow();
+        }
+        Ok(true)
     }
 
     /// Combines a record, or buffers it until its slot has been fetched. Returns whether it is time to
@@ -420,6 +484,33 @@ pub(crate) fn flush_by_byte<'c, C: Combine, F>(
             make_room(combiner, place.0, &[])?;
         }
     }
+    tables(combiner).records += records;
+    Ok(())
+}
+
+/// Moves the values of keys that are words to the tables. See [`flush_batch`] for the arguments.
+pub(crate) fn flush_by_word<'c, C: Combine, F>(
+    combiner: &mut F,
+    tables: impl Fn(&mut F) -> &mut Tables<'c, C>,
+    make_room: impl Fn(&mut F, usize, &[u8]) -> Result<()>,
+) -> Result<()> {
+    let Some(by_word) = tables(combiner).by_word.take() else {
+        return Ok(());
+    };
+    let bytes = by_word.memory_bytes();
+    let (records, values) = by_word.into_values();
+    for (word, mut value) in values {
+        let key = word.record::<Owned<C::Key>>();
+        let Some(short) = key.as_ref().and_then(codec::encode_short) else {
+            unreachable!("a number has a short form");
+        };
+        let place = HashedKey::of(tables(combiner).partitioner, Some(short), &[]);
+        while let Err(again) = tables(combiner).merge_in(place, value) {
+            value = again;
+            make_room(combiner, place.0, &[])?;
+        }
+    }
+    tables(combiner).reservation.shrink(bytes);
     tables(combiner).records += records;
     Ok(())
 }

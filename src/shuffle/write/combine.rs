@@ -22,6 +22,10 @@ pub(crate) trait Combine: Portable + Send + Sync + 'static {
     /// empty tables ([`OrderedCombiner`](super::OrderedCombiner)).
     const COMMUTES: bool;
 
+    /// `true` if [`add`](Self::add) may move the combined value out of its place and back, by
+    /// [`Accumulator::replace`].
+    const REPLACES: bool = false;
+
     /// Calls `f` with the key and the value of a record, and returns its result.
     fn key_value<R>(
         record: Ref<'_, Self::In>,
@@ -88,6 +92,7 @@ impl<C: Combine<Value: Data>> Combine for EntriesOfValues<C> {
     type Entry = RecordOrCombined<C::Value, C::Combined>;
 
     const COMMUTES: bool = C::COMMUTES;
+    const REPLACES: bool = C::REPLACES;
 
     #[inline(always)]
     fn key_value<R>(record: Ref<'_, C::In>, f: impl FnOnce(Peek<'_, C::Key>, C::Value) -> R) -> R {
@@ -152,6 +157,7 @@ impl<C: Combine> Combine for AnyOrder<C> {
     type Combined = C::Combined;
 
     const COMMUTES: bool = true;
+    const REPLACES: bool = C::REPLACES;
 
     combined_entries!();
 

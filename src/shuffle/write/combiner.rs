@@ -19,7 +19,7 @@ use crate::shuffle::key::short_entry::ShortEntry;
 use crate::shuffle::outputs::combiner_outputs::{CombinerOutputs, MapSideCombined};
 use crate::shuffle::outputs::part::PartSeq;
 use crate::shuffle::outputs::shuffle_outputs::ShuffleOutputs;
-use crate::shuffle::table::tables::{Tables, flush_batch, flush_by_byte};
+use crate::shuffle::table::tables::{Tables, flush_batch, flush_by_byte, flush_by_word};
 use crate::storage::codec::{self, Short};
 use crate::storage::memory::Reservation;
 use crate::task::Resources;
@@ -105,6 +105,14 @@ impl<'c, C: Combine> Combiner<'c, C> {
     /// inlined into the loop of the user's closure.
     #[inline(never)]
     fn push_pair(&mut self, key: Peek<'_, C::Key>, value: C::Value) -> Result<()> {
+        let mut value = value;
+        while self.tables.has_words() {
+            match self.tables.push_by_word(key, value) {
+                Ok(()) => return Ok(()),
+                Err(again) => value = again,
+            }
+            self.make_room_for_words()?;
+        }
         if self.divide_left > 0 {
             return self.divide(key, value);
         }
@@ -318,6 +326,17 @@ impl<'c, C: Combine> Combiner<'c, C> {
         self.spill()
     }
 
+    /// Ensures capacity for one more word, or moves their values to the tables.
+    #[cold]
+    #[inline(never)]
+    fn make_room_for_words(&mut self) -> Result<()> {
+        let reclaim = || self.outputs.reclaim(0, self.resources);
+        if self.tables.make_room_for_words(reclaim)? {
+            return Ok(());
+        }
+        flush_by_word(self, |combiner| &mut combiner.tables, Self::make_room)
+    }
+
     /// Reserves the memory that values hold, if necessary by spilling them.
     #[cold]
     fn measure_values(&mut self, growth: usize) -> Result<()> {
@@ -365,6 +384,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
     pub(crate) fn commit(&mut self) -> Result<()> {
         self.flush()?;
         flush_by_byte(self, |combiner| &mut combiner.tables, Self::make_room)?;
+        flush_by_word(self, |combiner| &mut combiner.tables, Self::make_room)?;
         self.check_codec()?;
         // The outputs hold them as long as the stage lasts.
         if self.tables.records() > 0 && self.combine.owns_memory() {
