@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::pipeline::{Call, Data, Key, Peek, Ref};
+use crate::pipeline::{Call, Data, Key, Peek, Ref, numbers};
 use crate::portable::{Portable, portable};
 use crate::shuffle::{Accumulator, Combine, combined_entries};
 use crate::summary::{Numeric, Summary};
@@ -231,7 +231,6 @@ where
     type Combined = V;
 
     const COMMUTES: bool = false;
-    const REPLACES: bool = true;
 
     combined_entries!();
 
@@ -245,14 +244,22 @@ where
         value
     }
 
+    /// A number is copied, so it may be anywhere.
     #[inline(always)]
     fn add(&self, reduced: &mut impl Accumulator<V>, value: V) {
-        reduced.replace(|reduced| self.op.call((reduced, value)));
+        match numbers::copied(reduced.get_mut()) {
+            Some(number) => *reduced.get_mut() = self.op.call((number, value)),
+            None => reduced.replace(|reduced| self.op.call((reduced, value))),
+        }
     }
 
     #[inline(always)]
     fn merge(&self, reduced: &mut impl Accumulator<V>, later: V) {
         self.add(reduced, later);
+    }
+
+    fn replaces() -> bool {
+        !numbers::is_number::<V>()
     }
 }
 

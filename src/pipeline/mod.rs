@@ -7,6 +7,7 @@ mod boxed;
 mod call;
 mod key;
 mod link;
+pub(crate) mod numbers;
 pub(crate) mod owned_bytes;
 mod record;
 #[expect(

@@ -16,6 +16,9 @@ const MIN_KEYS: usize = 7;
 /// Number of keys from which on the number of all keys is estimated before a map grows.
 const MIN_CHECKED_KEYS: usize = 1 << 12;
 
+/// Maximum number of buckets per word for a map to be used again. Emptying it visits all of them.
+const MAX_BUCKETS_OF_WORD: usize = 16;
+
 /// Maximum size of a value, in bytes. Larger ones are moved too much when the map grows.
 const MAX_VALUE_BYTES: usize = 64;
 
@@ -99,9 +102,25 @@ impl<V> ByWord<V> {
         }
     }
 
-    /// Returns the number of records, and the words with their values in no order.
-    pub(crate) fn into_values(self) -> (usize, impl Iterator<Item = (u64, V)> + use<V>) {
-        (self.records, self.values.into_iter())
+    /// Returns the number of records.
+    pub(crate) fn records(&self) -> usize {
+        self.records
+    }
+
+    /// Returns the number of words.
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Removes all words, in no order, and returns them with their values. The map keeps its memory.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (u64, V)> + use<'_, V> {
+        self.records = 0;
+        self.values.drain()
+    }
+
+    /// Returns whether the map has so much memory for `words` words that emptying it takes longer than growing a new one.
+    pub(crate) fn is_sparse_for(&self, words: usize) -> bool {
+        self.values.capacity() > MAX_BUCKETS_OF_WORD * words.max(MIN_KEYS)
     }
 }
 
@@ -166,23 +185,22 @@ mod tests {
 
     #[test]
     fn values_come_back_with_their_words() {
-        let (records, values) = sums((0..30).map(|n| n % 10), MAX_BYTES).into_values();
-        let mut values: Vec<_> = values.collect();
+        let mut by_word = sums((0..30).map(|n| n % 10), MAX_BYTES);
+        assert_eq!((by_word.records(), by_word.len()), (30, 10));
+        let mut values: Vec<_> = by_word.drain().collect();
         values.sort_unstable();
-        assert_eq!(records, 30);
         assert_eq!(values, (0..10).map(|n| (n, 3 * n)).collect::<Vec<_>>());
     }
 
     #[test]
     fn many_words_move_to_tables() {
         // As many as fit.
-        let (records, _) = sums(0..1_000_000, 1 << 10).into_values();
-        assert_eq!(records, 28);
+        assert_eq!(sums(0..1_000_000, 1 << 10).records(), 28);
         // As soon as there are likely to be too many.
-        let (records, _) = sums(random().map(|n| n % 4_000_000), MAX_BYTES).into_values();
+        let records = sums(random().map(|n| n % 4_000_000), MAX_BYTES).records();
         assert!(records < 4 * MIN_CHECKED_KEYS, "{records}");
         // Fewer stay.
-        let (records, _) = sums(random().map(|n| n % 50_000), MAX_BYTES).into_values();
-        assert_eq!(records, RANDOM);
+        let few = sums(random().map(|n| n % 50_000), MAX_BYTES);
+        assert_eq!(few.records(), RANDOM);
     }
 }

@@ -63,8 +63,9 @@ pub(crate) struct Tables<'c, C: Combine> {
     is_cached: bool,
     /// Values that are not in the tables yet, because their keys need no hash. Only if the order does not matter.
     by_byte: ByByte<C::Combined>,
-    /// The same for keys that are words. `None` once the values have moved to the tables.
+    /// Values that are not in the tables yet, because their keys are words. `None` once they have moved to the tables.
     by_word: Option<ByWord<C::Combined>>,
+    word_reservation: Reservation,
     key_buffer: Vec<u8>,
 
     // Number of records in the tables, and the memory reserved for what their values own outside of the slots, in
@@ -82,8 +83,7 @@ impl<'c, C: Combine> Tables<'c, C> {
 
     /// Whether values of keys that are words are kept apart.
     fn keeps_words_apart(combine: &C) -> bool {
-        C::COMMUTES
-            && !C::REPLACES
+        !C::replaces()
             && ByWord::<C::Combined>::IS_SMALL
             && u64::is_for::<Owned<C::Key>>()
             && !combine.owns_memory()
@@ -106,6 +106,7 @@ impl<'c, C: Combine> Tables<'c, C> {
             is_cached: false,
             by_byte: ByByte::new(const { Self::KEEPS_BYTES_APART }),
             by_word: Self::keeps_words_apart(combine).then(ByWord::default),
+            word_reservation: resources.budget.reservation(),
             key_buffer: Vec::new(),
             records: 0,
             values_bytes: 0,
@@ -120,7 +121,7 @@ impl<'c, C: Combine> Tables<'c, C> {
 
     /// Returns the part of that memory that these tables have reserved, in bytes.
     pub(crate) fn reserved_bytes(&self) -> usize {
-        self.reservation.bytes()
+        self.reservation.bytes() + self.word_reservation.bytes()
     }
 
     /// Returns the memory of keys and slots, in bytes.
@@ -190,23 +191,52 @@ impl<'c, C: Combine> Tables<'c, C> {
         }
     }
 
+    /// Keeps words apart from now on. The tables must be empty.
+    pub(crate) fn restart_words(&mut self) {
+        if self.by_word.is_none() && Self::keeps_words_apart(self.combine) {
+            self.by_word = Some(ByWord::default());
+        }
+    }
+
+    /// If words are kept apart, removes all of them, and calls `each` with the key and the value of every one. Returns the
+    /// number of records.
+    pub(crate) fn drain_words(
+        &mut self,
+        mut each: impl FnMut(Short, C::Combined) -> Result<()>,
+    ) -> Result<usize> {
+        let Some(by_word) = &mut self.by_word else {
+            return Ok(0);
+        };
+        let (records, words) = (by_word.records(), by_word.len());
+        for (word, value) in by_word.drain() {
+            each(short_of::<C>(word), value)?;
+        }
+        if by_word.is_sparse_for(words) {
+            self.word_reservation.clear();
+            *by_word = ByWord::default();
+        }
+        Ok(records)
+    }
+
     /// Ensures capacity for one more word. Returns `false` if the values must move to the tables.
     pub(crate) fn make_room_for_words(
         &mut self,
         reclaim: impl FnOnce() -> Result<()>,
     ) -> Result<bool> {
         let most_bytes = self.most_bytes / WORDS_OF_MOST;
-        let by_word = self.by_word.as_ref();
-        let Some(bytes) = by_word.and_then(|by_word| by_word.next_bytes(most_bytes)) else {
+        let Some(by_word) = &mut self.by_word else {
             return Ok(false);
         };
-        if !self.reserve(bytes, reclaim)? {
+        let Some(bytes) = by_word.next_bytes(most_bytes) else {
+            return Ok(false);
+        };
+        let reservation = &mut self.word_reservation;
+        let both_bytes = by_word.memory_bytes() + bytes;
+        if !self.resources.reserve(reservation, both_bytes, reclaim)? {
             return Ok(false);
         }
-        if let Some(by_word) = &mut self.by_word {
-            self.reservation.shrink(by_word.memory_bytes());
-            by_word.grow();
-        }
+        by_word.grow();
+        reservation.shrink(both_bytes - bytes);
         Ok(true)
     }
 
@@ -494,25 +524,30 @@ pub(crate) fn flush_by_word<'c, C: Combine, F>(
     tables: impl Fn(&mut F) -> &mut Tables<'c, C>,
     make_room: impl Fn(&mut F, usize, &[u8]) -> Result<()>,
 ) -> Result<()> {
-    let Some(by_word) = tables(combiner).by_word.take() else {
+    let Some(mut by_word) = tables(combiner).by_word.take() else {
         return Ok(());
     };
-    let bytes = by_word.memory_bytes();
-    let (records, values) = by_word.into_values();
-    for (word, mut value) in values {
-        let key = word.record::<Owned<C::Key>>();
-        let Some(short) = key.as_ref().and_then(codec::encode_short) else {
-            unreachable!("a number has a short form");
-        };
-        let place = HashedKey::of(tables(combiner).partitioner, Some(short), &[]);
+    let records = by_word.records();
+    for (word, mut value) in by_word.drain() {
+        let place = HashedKey::of(tables(combiner).partitioner, Some(short_of::<C>(word)), &[]);
         while let Err(again) = tables(combiner).merge_in(place, value) {
             value = again;
             make_room(combiner, place.0, &[])?;
         }
     }
-    tables(combiner).reservation.shrink(bytes);
-    tables(combiner).records += records;
+    let tables = tables(combiner);
+    tables.word_reservation.clear();
+    tables.records += records;
     Ok(())
+}
+
+/// Returns the short form of the key that has this word.
+fn short_of<C: Combine>(word: u64) -> Short {
+    let key = word.record::<Owned<C::Key>>();
+    match key.as_ref().and_then(codec::encode_short) {
+        Some(short) => short,
+        None => unreachable!("a number has a short form"),
+    }
 }
 
 /// Combines the buffered records of the tables that `tables` returns of `combiner`. Calls `make_room` for a table that has

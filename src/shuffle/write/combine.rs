@@ -22,10 +22,6 @@ pub(crate) trait Combine: Portable + Send + Sync + 'static {
     /// empty tables ([`OrderedCombiner`](super::OrderedCombiner)).
     const COMMUTES: bool;
 
-    /// `true` if [`add`](Self::add) may move the combined value out of its place and back, by
-    /// [`Accumulator::replace`].
-    const REPLACES: bool = false;
-
     /// Calls `f` with the key and the value of a record, and returns its result.
     fn key_value<R>(
         record: Ref<'_, Self::In>,
@@ -40,6 +36,12 @@ pub(crate) trait Combine: Portable + Send + Sync + 'static {
 
     /// Merges a combined value into another one. The values of `later` come after those of `combined`.
     fn merge(&self, combined: &mut impl Accumulator<Self::Combined>, later: Self::Combined);
+
+    /// Returns whether [`add`](Self::add) may move the combined value out of its place and back, by
+    /// [`Accumulator::replace`].
+    fn replaces() -> bool {
+        false
+    }
 
     /// Returns whether combined values may own memory outside of their slots.
     fn owns_memory(&self) -> bool {
@@ -92,7 +94,6 @@ impl<C: Combine<Value: Data>> Combine for EntriesOfValues<C> {
     type Entry = RecordOrCombined<C::Value, C::Combined>;
 
     const COMMUTES: bool = C::COMMUTES;
-    const REPLACES: bool = C::REPLACES;
 
     #[inline(always)]
     fn key_value<R>(record: Ref<'_, C::In>, f: impl FnOnce(Peek<'_, C::Key>, C::Value) -> R) -> R {
@@ -112,6 +113,10 @@ impl<C: Combine<Value: Data>> Combine for EntriesOfValues<C> {
     #[inline(always)]
     fn merge(&self, combined: &mut impl Accumulator<C::Combined>, later: C::Combined) {
         self.0.merge(combined, later);
+    }
+
+    fn replaces() -> bool {
+        C::replaces()
     }
 
     fn owns_memory(&self) -> bool {
@@ -157,7 +162,6 @@ impl<C: Combine> Combine for AnyOrder<C> {
     type Combined = C::Combined;
 
     const COMMUTES: bool = true;
-    const REPLACES: bool = C::REPLACES;
 
     combined_entries!();
 
@@ -179,6 +183,10 @@ impl<C: Combine> Combine for AnyOrder<C> {
     #[inline(always)]
     fn merge(&self, combined: &mut impl Accumulator<C::Combined>, later: C::Combined) {
         self.0.merge(combined, later);
+    }
+
+    fn replaces() -> bool {
+        C::replaces()
     }
 
     fn owns_memory(&self) -> bool {

@@ -18,12 +18,12 @@ use super::combine::Combine;
 use super::grouper::{Grouper, any_key};
 use super::savings;
 use crate::error::Result;
-use crate::pipeline::{Key, Owned, Ref};
+use crate::pipeline::{Key, Owned, Peek, Ref};
 use crate::shuffle::key::entry_value::EntryValue as _;
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::outputs::group_outputs::GroupOutputs;
 use crate::shuffle::table::few_keys::FewKeys;
-use crate::shuffle::table::tables::{Tables, flush_batch};
+use crate::shuffle::table::tables::{Tables, flush_batch, flush_by_word};
 use crate::storage::codec::{self, Sampling};
 use crate::task::{Flow, Resources};
 
@@ -92,6 +92,7 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
     pub(crate) fn begin_group(&mut self, group: usize) -> Result<()> {
         self.check_keys = FIRST_CHECK_KEYS;
         (self.pass_left, self.passed) = (0, 0);
+        self.tables.restart_words();
         self.grouper.begin_task(group)
     }
 
@@ -101,7 +102,20 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         if self.pass_left > 0 {
             return self.pass(record);
         }
-        if C::key_value(record, |key, value| self.tables.push(key, value))? {
+        C::key_value(record, |key, value| self.push_pair(key, value))
+    }
+
+    #[inline]
+    fn push_pair(&mut self, key: Peek<'_, C::Key>, value: C::Value) -> Result<()> {
+        let mut value = value;
+        while self.tables.has_words() {
+            match self.tables.push_by_word(key, value) {
+                Ok(()) => return Ok(()),
+                Err(again) => value = again,
+            }
+            self.make_room_for_words()?;
+        }
+        if self.tables.push(key, value)? {
             self.flush()?;
         }
         Ok(())
@@ -192,6 +206,42 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         self.flush_tables()
     }
 
+    /// Ensures capacity for one more word, or moves their values to the tables.
+    #[cold]
+    #[inline(never)]
+    fn make_room_for_words(&mut self) -> Result<()> {
+        let reclaim = || self.grouper.reclaim();
+        if self.tables.make_room_for_words(reclaim)? {
+            return Ok(());
+        }
+        self.flush_words()
+    }
+
+    /// Moves the values of keys that are words to the tables.
+    fn flush_words(&mut self) -> Result<()> {
+        flush_by_word(self, |combiner| &mut combiner.tables, Self::make_room)
+    }
+
+    /// Turns the values of keys that are words into entries.
+    fn push_words(&mut self) -> Result<()> {
+        let is_first = !self.has_flushed;
+        let (grouper, mut sampling, mut words) = (&mut self.grouper, Sampling::default(), 0);
+        let records = self.tables.drain_words(|key, value| {
+            words += 1;
+            let bytes = key.word().to_le_bytes();
+            let bytes = &bytes[..key.len()];
+            if is_first {
+                sampling.check(|| Ok(C::Key::check_bytes(bytes)? + codec::check(&value)?))?;
+            }
+            grouper.push_pair(bytes, &C::entry(value))
+        })?;
+        self.has_flushed |= words > 0;
+        // `grouper` counts the entries.
+        let combined = (records - words) as u64;
+        self.resources.progress.add_shuffled(combined, 0);
+        Ok(())
+    }
+
     /// Reserves the memory that values hold, if necessary by flushing the tables.
     #[cold]
     fn measure_values(&mut self) -> Result<()> {
@@ -234,6 +284,7 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
 
     /// Ends a group. Call this after its last record.
     pub(crate) fn end_group(&mut self) -> Result<()> {
+        self.push_words()?;
         if let Some((records, few)) = self.tables.take_few() {
             self.push_few(records, few)?;
             return self.grouper.end_task(&mut any_key);
@@ -259,6 +310,7 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         &mut self,
         each: &mut impl FnMut(Owned<C::Key>, C::Combined) -> Flow,
     ) -> Result<Option<Flow>> {
+        self.flush_words()?;
         self.flush()?;
         if self.has_flushed {
             return Ok(None);
