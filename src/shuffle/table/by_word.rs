@@ -27,16 +27,16 @@ const CONTROL_BYTES: usize = 1;
 
 /// The values of keys that have a word.
 pub(crate) struct ByWord<V> {
-    values: Words<V>,
+    values: ValuesByWord<V>,
     records: usize,
 }
 
-type Words<V> = HashMap<u64, V, BuildHasherDefault<WordHasher>>;
+type ValuesByWord<V> = HashMap<u64, V, BuildHasherDefault<WordHasher>>;
 
 impl<V> Default for ByWord<V> {
     fn default() -> Self {
         Self {
-            values: Words::default(),
+            values: ValuesByWord::default(),
             records: 0,
         }
     }

@@ -2,22 +2,24 @@
 //!
 //! There is one table for each partition. They grow at different times, so little memory exists twice.
 
+mod apart;
+
 use std::convert::Infallible;
 
-use super::accumulator::InPlace;
 use super::by_byte::ByByte;
 use super::by_word::ByWord;
 use super::few_keys::FewKeys;
 use super::hash_table::{HashedKey, Table};
 use super::probe_batch::{BATCH_KEYS, ProbeBatch};
 use crate::error::Result;
-use crate::pipeline::{Key, Owned, Peek};
+use crate::pipeline::{Key, Peek};
 use crate::shuffle::key::partitioner::HashPartitioner;
-use crate::shuffle::sort::word::Word;
 use crate::shuffle::write::combine::Combine;
 use crate::storage::codec::{self, Sampling, Short};
 use crate::storage::memory::Reservation;
 use crate::task::Resources;
+
+pub(crate) use apart::{flush_by_byte, flush_by_word};
 
 /// Number of records after which values that own memory are first measured.
 const FIRST_MEASURE_RECORDS: usize = BATCH_KEYS;
@@ -37,13 +39,6 @@ const MAX_GROWTH: usize = 32;
 
 /// Fraction of a thread's equal share of the budget that its tables may hold. The rest is for concurrent readers.
 const SHARE_OF_BUDGET: f64 = 0.75;
-
-/// The part of the memory of a thread that keys apart from the tables may take is 1 of this number.
-const WORDS_OF_MOST: usize = 8;
-
-/// Maximum size of keys of which some may be one byte long, in bytes. For larger ones, the check takes more time than it
-/// saves.
-const MAX_KEY_BYTES: usize = 4;
 
 pub(crate) struct Tables<'c, C: Combine> {
     combine: &'c C,
@@ -76,19 +71,6 @@ pub(crate) struct Tables<'c, C: Combine> {
 }
 
 impl<'c, C: Combine> Tables<'c, C> {
-    /// Whether values of keys of one byte are kept apart.
-    const KEEPS_BYTES_APART: bool = C::COMMUTES
-        && ByByte::<C::Combined>::IS_SMALL
-        && size_of::<Owned<C::Key>>() <= MAX_KEY_BYTES;
-
-    /// Whether values of keys that are words are kept apart.
-    fn keeps_words_apart(combine: &C) -> bool {
-        !C::replaces()
-            && ByWord::<C::Combined>::IS_SMALL
-            && u64::is_for::<Owned<C::Key>>()
-            && !combine.owns_memory()
-    }
-
     pub(crate) fn new(
         combine: &'c C,
         partitioner: HashPartitioner,
@@ -140,104 +122,6 @@ impl<'c, C: Combine> Tables<'c, C> {
     /// Returns the number of records in the tables.
     pub(crate) fn records(&self) -> usize {
         self.records
-    }
-
-    /// Combines a record whose key is one byte long. If it is not, or if such keys are not kept apart, returns the value
-    /// as the error.
-    ///
-    /// This is inlined into the loop of the user's closure, so it must be short.
-    #[inline(always)]
-    pub(crate) fn push_by_byte(
-        &mut self,
-        key: Peek<'_, C::Key>,
-        value: C::Value,
-    ) -> Result<(), C::Value> {
-        if const { Self::KEEPS_BYTES_APART }
-            && let Some(key) = C::Key::short(key).and_then(Short::byte)
-            && let Some(combined) = self.by_byte.value(key)
-        {
-            match combined {
-                Some(_) => self.combine.add(combined, value),
-                None => *combined = Some(self.combine.create(value)),
-            }
-            return Ok(());
-        }
-        Err(value)
-    }
-
-    /// Returns whether keys that are words are kept apart: see [`push_by_word`](Self::push_by_word).
-    #[inline(always)]
-    pub(crate) fn has_words(&self) -> bool {
-        self.by_word.is_some()
-    }
-
-    /// Combines a record whose key is a word. If such keys are not kept apart, or if there is no
-    /// [capacity](Self::make_room_for_words), returns the value as the error.
-    #[inline(always)]
-    pub(crate) fn push_by_word(
-        &mut self,
-        key: Peek<'_, C::Key>,
-        value: C::Value,
-    ) -> Result<(), C::Value> {
-        let combine = self.combine;
-        match (&mut self.by_word, C::Key::with_sized(key, u64::of)) {
-            (Some(by_word), Some(Some(word))) => by_word.upsert(
-                word,
-                value,
-                |value| combine.create(value),
-                |combined, value| combine.add(&mut InPlace(combined), value),
-            ),
-            _ => Err(value),
-        }
-    }
-
-    /// Keeps words apart from now on. The tables must be empty.
-    pub(crate) fn restart_words(&mut self) {
-        if self.by_word.is_none() && Self::keeps_words_apart(self.combine) {
-            self.by_word = Some(ByWord::default());
-        }
-    }
-
-    /// If words are kept apart, removes all of them, and calls `each` with the key and the value of every one. Returns the
-    /// number of records.
-    pub(crate) fn drain_words(
-        &mut self,
-        mut each: impl FnMut(Short, C::Combined) -> Result<()>,
-    ) -> Result<usize> {
-        let Some(by_word) = &mut self.by_word else {
-            return Ok(0);
-        };
-        let (records, words) = (by_word.records(), by_word.len());
-        for (word, value) in by_word.drain() {
-            each(short_of::<C>(word), value)?;
-        }
-        if by_word.is_sparse_for(words) {
-            self.word_reservation.clear();
-            *by_word = ByWord::default();
-        }
-        Ok(records)
-    }
-
-    /// Ensures capacity for one more word. Returns `false` if the values must move to the tables.
-    pub(crate) fn make_room_for_words(
-        &mut self,
-        reclaim: impl FnOnce() -> Result<()>,
-    ) -> Result<bool> {
-        let most_bytes = self.most_bytes / WORDS_OF_MOST;
-        let Some(by_word) = &mut self.by_word else {
-            return Ok(false);
-        };
-        let Some(bytes) = by_word.next_bytes(most_bytes) else {
-            return Ok(false);
-        };
-        let reservation = &mut self.word_reservation;
-        let both_bytes = by_word.memory_bytes() + bytes;
-        if !self.resources.reserve(reservation, both_bytes, reclaim)? {
-            return Ok(false);
-        }
-        by_word.grow();
-        reservation.shrink(both_bytes - bytes);
-        Ok(true)
     }
 
     /// Combines a record, or buffers it until its slot has been fetched. Returns whether it is time to
@@ -325,22 +209,6 @@ impl<'c, C: Combine> Tables<'c, C> {
         )?;
         self.records += 1;
         Ok(())
-    }
-
-    /// Merges the combined value of a key of one byte into its partition. If there is no [capacity](Self::make_room),
-    /// returns the value as the error.
-    fn merge_in(
-        &mut self,
-        (partition, hashed): (usize, HashedKey),
-        value: C::Combined,
-    ) -> Result<(), C::Combined> {
-        self.tables[partition].upsert(
-            &hashed,
-            &[],
-            value,
-            |value| value,
-            |slot, later| self.combine.merge(slot, later),
-        )
     }
 
     /// If all records are still buffered, so that there are only a few, takes them. Returns their number, and their keys
@@ -498,56 +366,6 @@ fn empty<V>(partitioner: HashPartitioner) -> Vec<Table<V>> {
     (0..partitioner.partitions())
         .map(|_| Table::default())
         .collect()
-}
-
-/// Moves the values of keys of one byte to the tables. See [`flush_batch`] for the arguments.
-pub(crate) fn flush_by_byte<'c, C: Combine, F>(
-    combiner: &mut F,
-    tables: impl Fn(&mut F) -> &mut Tables<'c, C>,
-    make_room: impl Fn(&mut F, usize, &[u8]) -> Result<()>,
-) -> Result<()> {
-    let (records, values) = tables(combiner).by_byte.take();
-    for (key, mut value) in values {
-        let place = HashedKey::of(tables(combiner).partitioner, Short::new(&[key]), &[]);
-        while let Err(again) = tables(combiner).merge_in(place, value) {
-            value = again;
-            make_room(combiner, place.0, &[])?;
-        }
-    }
-    tables(combiner).records += records;
-    Ok(())
-}
-
-/// Moves the values of keys that are words to the tables. See [`flush_batch`] for the arguments.
-pub(crate) fn flush_by_word<'c, C: Combine, F>(
-    combiner: &mut F,
-    tables: impl Fn(&mut F) -> &mut Tables<'c, C>,
-    make_room: impl Fn(&mut F, usize, &[u8]) -> Result<()>,
-) -> Result<()> {
-    let Some(mut by_word) = tables(combiner).by_word.take() else {
-        return Ok(());
-    };
-    let records = by_word.records();
-    for (word, mut value) in by_word.drain() {
-        let place = HashedKey::of(tables(combiner).partitioner, Some(short_of::<C>(word)), &[]);
-        while let Err(again) = tables(combiner).merge_in(place, value) {
-            value = again;
-            make_room(combiner, place.0, &[])?;
-        }
-    }
-    let tables = tables(combiner);
-    tables.word_reservation.clear();
-    tables.records += records;
-    Ok(())
-}
-
-/// Returns the short form of the key that has this word.
-fn short_of<C: Combine>(word: u64) -> Short {
-    let key = word.record::<Owned<C::Key>>();
-    match key.as_ref().and_then(codec::encode_short) {
-        Some(short) => short,
-        None => unreachable!("a number has a short form"),
-    }
 }
 
 /// Combines the buffered records of the tables that `tables` returns of `combiner`. Calls `make_room` for a table that has

@@ -1,0 +1,198 @@
+//! Values that are kept apart from the tables, because their keys need less than a hash of bytes.
+
+use super::Tables;
+use crate::error::Result;
+use crate::pipeline::{Key, Owned, Peek};
+use crate::shuffle::sort::word::Word;
+use crate::shuffle::table::accumulator::InPlace;
+use crate::shuffle::table::by_byte::ByByte;
+use crate::shuffle::table::by_word::ByWord;
+use crate::shuffle::table::hash_table::HashedKey;
+use crate::shuffle::write::combine::Combine;
+use crate::storage::codec::{self, Short};
+
+/// Fraction of the memory of a thread that words may take, as a divisor.
+const WORDS_OF_MOST: usize = 8;
+
+/// Maximum size of keys of which some may be one byte long, in bytes. For larger ones, the branch is often mispredicted,
+/// and numbers are words, too.
+const MAX_KEY_BYTES: usize = 4;
+
+impl<C: Combine> Tables<'_, C> {
+    /// Whether values of keys of one byte are kept apart.
+    pub(super) const KEEPS_BYTES_APART: bool = C::COMMUTES
+        && ByByte::<C::Combined>::IS_SMALL
+        && size_of::<Owned<C::Key>>() <= MAX_KEY_BYTES;
+
+    /// Whether values of keys that are words are kept apart.
+    pub(super) fn keeps_words_apart(combine: &C) -> bool {
+        !C::replaces()
+            && ByWord::<C::Combined>::IS_SMALL
+            && u64::is_for::<Owned<C::Key>>()
+            && !combine.owns_memory()
+    }
+
+    /// Combines a record whose key is one byte long. If it is not, or if such keys are not kept apart, returns the value
+    /// as the error.
+    ///
+    /// This is inlined into the loop of the user's closure, so it must be short.
+    #[inline(always)]
+    pub(crate) fn push_by_byte(
+        &mut self,
+        key: Peek<'_, C::Key>,
+        value: C::Value,
+    ) -> Result<(), C::Value> {
+        if const { Self::KEEPS_BYTES_APART }
+            && let Some(key) = C::Key::short(key).and_then(Short::byte)
+            && let Some(combined) = self.by_byte.value(key)
+        {
+            match combined {
+                Some(_) => self.combine.add(combined, value),
+                None => *combined = Some(self.combine.create(value)),
+            }
+            return Ok(());
+        }
+        Err(value)
+    }
+
+    /// Returns whether keys that are words are kept apart: see [`push_by_word`](Self::push_by_word).
+    #[inline(always)]
+    pub(crate) fn has_words(&self) -> bool {
+        self.by_word.is_some()
+    }
+
+    /// Combines a record whose key is a word. If such keys are not kept apart, or if there is no
+    /// [capacity](Self::make_room_for_words), returns the value as the error.
+    #[inline(always)]
+    pub(crate) fn push_by_word(
+        &mut self,
+        key: Peek<'_, C::Key>,
+        value: C::Value,
+    ) -> Result<(), C::Value> {
+        let combine = self.combine;
+        match (&mut self.by_word, C::Key::with_sized(key, u64::of)) {
+            (Some(by_word), Some(Some(word))) => by_word.upsert(
+                word,
+                value,
+                |value| combine.create(value),
+                |combined, value| combine.add(&mut InPlace(combined), value),
+            ),
+            _ => Err(value),
+        }
+    }
+
+    /// Keeps words apart from now on. The tables must be empty.
+    pub(crate) fn restart_words(&mut self) {
+        if self.by_word.is_none() && Self::keeps_words_apart(self.combine) {
+            self.by_word = Some(ByWord::default());
+        }
+    }
+
+    /// If words are kept apart, removes all of them, and calls `each` with the key and the value of every one. Returns the
+    /// number of records.
+    pub(crate) fn drain_words(
+        &mut self,
+        mut each: impl FnMut(Short, C::Combined) -> Result<()>,
+    ) -> Result<usize> {
+        let Some(by_word) = &mut self.by_word else {
+            return Ok(0);
+        };
+        let (records, words) = (by_word.records(), by_word.len());
+        for (word, value) in by_word.drain() {
+            each(short_of::<C>(word), value)?;
+        }
+        if by_word.is_sparse_for(words) {
+            self.word_reservation.clear();
+            *by_word = ByWord::default();
+        }
+        Ok(records)
+    }
+
+    /// Ensures capacity for one more word. Returns `false` if the values must move to the tables.
+    pub(crate) fn make_room_for_words(
+        &mut self,
+        reclaim: impl FnOnce() -> Result<()>,
+    ) -> Result<bool> {
+        let most_bytes = self.most_bytes / WORDS_OF_MOST;
+        let Some(by_word) = &mut self.by_word else {
+            return Ok(false);
+        };
+        let Some(bytes) = by_word.next_bytes(most_bytes) else {
+            return Ok(false);
+        };
+        let reservation = &mut self.word_reservation;
+        let both_bytes = by_word.memory_bytes() + bytes;
+        if !self.resources.reserve(reservation, both_bytes, reclaim)? {
+            return Ok(false);
+        }
+        by_word.grow();
+        reservation.shrink(both_bytes - bytes);
+        Ok(true)
+    }
+
+    /// Merges the combined value of a key of one byte into its partition. If there is no [capacity](Self::make_room),
+    /// returns the value as the error.
+    fn merge_in(
+        &mut self,
+        (partition, hashed): (usize, HashedKey),
+        value: C::Combined,
+    ) -> Result<(), C::Combined> {
+        self.tables[partition].upsert(
+            &hashed,
+            &[],
+            value,
+            |value| value,
+            |slot, later| self.combine.merge(slot, later),
+        )
+    }
+}
+
+/// Moves the values of keys of one byte to the tables. See [`flush_batch`] for the arguments.
+pub(crate) fn flush_by_byte<'c, C: Combine, F>(
+    combiner: &mut F,
+    tables: impl Fn(&mut F) -> &mut Tables<'c, C>,
+    make_room: impl Fn(&mut F, usize, &[u8]) -> Result<()>,
+) -> Result<()> {
+    let (records, values) = tables(combiner).by_byte.take();
+    for (key, mut value) in values {
+        let place = HashedKey::of(tables(combiner).partitioner, Short::new(&[key]), &[]);
+        while let Err(again) = tables(combiner).merge_in(place, value) {
+            value = again;
+            make_room(combiner, place.0, &[])?;
+        }
+    }
+    tables(combiner).records += records;
+    Ok(())
+}
+
+/// Moves the values of keys that are words to the tables. See [`flush_batch`] for the arguments.
+pub(crate) fn flush_by_word<'c, C: Combine, F>(
+    combiner: &mut F,
+    tables: impl Fn(&mut F) -> &mut Tables<'c, C>,
+    make_room: impl Fn(&mut F, usize, &[u8]) -> Result<()>,
+) -> Result<()> {
+    let Some(mut by_word) = tables(combiner).by_word.take() else {
+        return Ok(());
+    };
+    let records = by_word.records();
+    for (word, mut value) in by_word.drain() {
+        let place = HashedKey::of(tables(combiner).partitioner, Some(short_of::<C>(word)), &[]);
+        while let Err(again) = tables(combiner).merge_in(place, value) {
+            value = again;
+            make_room(combiner, place.0, &[])?;
+        }
+    }
+    let tables = tables(combiner);
+    tables.word_reservation.clear();
+    tables.records += records;
+    Ok(())
+}
+
+/// Returns the short form of the key that has this word.
+fn short_of<C: Combine>(word: u64) -> Short {
+    let key = word.record::<Owned<C::Key>>();
+    match key.as_ref().and_then(codec::encode_short) {
+        Some(short) => short,
+        None => unreachable!("a number has a short form"),
+    }
+}
