@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::Bag;
 use crate::id::ShuffleId;
 use crate::lineage::{Keyed, Node, Parent, ShuffleDependency};
-use crate::operators::broadcast_join::{
-    BroadcastFilter, BroadcastJoined, BroadcastJoining, BroadcastPairs, Found, FoundOrNot,
+use crate::operators::broadcast_join::BroadcastJoined;
+use crate::operators::broadcast_joinings::{
+    BroadcastFilter, BroadcastJoining, BroadcastPairs, Found, FoundOrNot,
 };
 use crate::operators::cogroup::{CoGroup, CoGroups};
 use crate::operators::group_by_key::{Group, Groups};

@@ -26,13 +26,15 @@
 //! | `records_by_key`, `sides` | groups and joins: the map side, and the sources of the groups on the reduce side |
 //! | `combining` | the operators of `combine_by_key` as data |
 //! | `combine_any_order`, `combine_in_order` | `combine_by_key` if the order of combining cannot matter, and if it may |
-//! | `combines`, `joinings` | the special cases of `combine_by_key` and of `join` |
+//! | `combines`, `joinings`, `broadcast_joinings` | the special cases of `combine_by_key`, of `join` and of `broadcast_join` |
+//! | `lookup_batch` | the records of a broadcast join that look up their keys together |
 //! | `scans`, `neighbours`, `runs`, `ngrams`, `ranges` | the special cases of `scan` |
 //! | `random` | pseudorandom numbers by seed and place |
 //! | `values` | the values of a group as a stream |
 
 pub(crate) mod actions;
 pub(crate) mod broadcast_join;
+pub(crate) mod broadcast_joinings;
 pub(crate) mod cartesian;
 pub(crate) mod coalesce;
 pub(crate) mod cogroup;
@@ -63,6 +65,7 @@ pub(crate) mod key_is;
 pub(crate) mod lend;
 pub(crate) mod load;
 pub(crate) mod located;
+mod lookup_batch;
 pub(crate) mod map;
 pub(crate) mod map_init;
 pub(crate) mod map_partitions;

@@ -22,6 +22,7 @@ mod write;
 
 pub(crate) use join::fixed_values::FixedValues;
 pub(crate) use join::key_filter::{FilterKeys, JoinFilter, SharedKeys};
+pub(crate) use join::key_table::{FixedMatches, KeyTable, TableProbe};
 pub(crate) use join::keyed_outputs::KeyedOutputs;
 pub(crate) use join::lookup::Lookup;
 pub(crate) use join::sent_filter::import as import_filter;

@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use holdall::{Bag, Context, ErrorKind};
 use proptest::prelude::*;
 
-use crate::common::{Pairs, assert_empty, pairs, spilling_contexts as contexts};
+use crate::common::{
+    Pairs, assert_empty, on_every_executor_and_processes, pairs, spilling_contexts as contexts,
+};
 
 /// Rows of a full join.
 type Rows = Vec<(u32, (Option<String>, Option<String>))>;
@@ -436,6 +438,51 @@ fn a_bag_too_large_to_broadcast_is_refused() {
         "{error}"
     );
     assert_empty(spill.path());
+}
+
+/// Numbers of keys and values, most of which are in a table, and whose lookups are in batches.
+#[test]
+fn broadcasts_of_numbers_are_those_of_nested_loops() {
+    let left: Vec<(u64, u32)> = (0..5_000).map(|n| (n * 7 % 900, n as u32)).collect();
+    // None to three values for a key; some keys that the left side lacks.
+    let right: Vec<(u64, (i64, bool))> = (0..1_200)
+        .filter(|n| n % 4 != 0)
+        .map(|n| (n % 500 * 2, (n as i64 - 600, n % 3 == 0)))
+        .collect();
+    let found = |key: u64| right.iter().filter(move |(other, _)| *other == key);
+    let rows: Vec<_> = left
+        .iter()
+        .flat_map(|(key, n)| found(*key).map(move |(_, value)| (*key, (*n, *value))))
+        .collect();
+    let with_missing: Vec<_> = left
+        .iter()
+        .flat_map(|(key, n)| {
+            let values: Vec<_> = found(*key).map(|(_, value)| Some(*value)).collect();
+            let values = if values.is_empty() {
+                vec![None]
+            } else {
+                values
+            };
+            values.into_iter().map(move |value| (*key, (*n, value)))
+        })
+        .collect();
+    let (semi, anti): (Vec<_>, Vec<_>) =
+        (left.iter().copied()).partition(|(key, _)| found(*key).next().is_some());
+    on_every_executor_and_processes(move |context| {
+        let l = || context.from_vec_partitioned(left.clone(), 5);
+        let r = || context.from_vec_partitioned(right.clone(), 3);
+        assert_eq!(l().join_broadcast(r()).collect().unwrap(), rows);
+        assert_eq!(l().join_broadcast(r()).take(70).unwrap(), rows[..70]);
+        let left_joined = l().left_join_broadcast(r()).collect().unwrap();
+        assert_eq!(left_joined, with_missing);
+        assert_eq!(l().semi_join_broadcast(r()).collect().unwrap(), semi);
+        assert_eq!(l().anti_join_broadcast(r()).collect().unwrap(), anti);
+        // There is no table of values whose length varies.
+        let texts = r().map_values(|(n, _)| n.to_string());
+        let texts = l().join_broadcast(texts).values().map(|(_, n)| n);
+        let expected: Vec<_> = rows.iter().map(|(_, (_, (n, _)))| n.to_string()).collect();
+        assert_eq!(texts.collect().unwrap(), expected);
+    });
 }
 
 #[test]

@@ -3,11 +3,13 @@
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
+use super::key_table::KeyTable;
 use crate::error::Result;
 use crate::pipeline::{Key, Peek};
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::read::chunk_set::{ChunkIndex, ChunkSet, Matches};
 use crate::storage::codec::Short;
+use crate::task::Resources;
 
 /// ChunkSet entries, and an index of their hash ranks.
 #[derive(Debug)]
@@ -46,6 +48,18 @@ impl Lookup {
         match made.downcast_ref() {
             Some(made) => Ok(made),
             None => unreachable!("one operator reads a broadcast, and makes one thing of it"),
+        }
+    }
+
+    /// Returns the records as a table, if they fit into one. See [`KeyTable::of`].
+    pub(crate) fn table(
+        &self,
+        resources: &Resources,
+        convert: impl Fn(&[u8], &mut Vec<u8>) -> bool,
+    ) -> Result<Option<KeyTable>> {
+        match &self.entries {
+            Some((sorted, index)) => KeyTable::of(sorted.indexed(index), resources, convert),
+            None => Ok(None),
         }
     }
 

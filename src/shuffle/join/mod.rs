@@ -3,6 +3,7 @@
 pub(super) mod broadcast;
 pub(super) mod fixed_values;
 pub(super) mod key_filter;
+pub(super) mod key_table;
 pub(super) mod keyed_outputs;
 pub(super) mod lookup;
 pub(super) mod sent_filter;

@@ -193,6 +193,14 @@ impl ChunkSet {
         })
     }
 
+    /// Returns the keys and the values of indexed entries, in the order of the index.
+    pub(crate) fn indexed<'a>(
+        &'a self,
+        index: &'a ChunkIndex,
+    ) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone {
+        index.slots.iter().map(|slot| self.entry(*slot))
+    }
+
     /// Returns the values of a key, in order. A short key needs no bytes.
     #[inline(always)]
     pub(crate) fn matches<'a>(
