@@ -1,5 +1,6 @@
 //! The output has the same bytes, in the same order, on every executor and for any partitioning of the work.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use holdall::{Bag, Context, Result, TextReader};
@@ -280,24 +281,44 @@ fn values_of_16_to_512_groups_of_partitions_are_combined() {
     });
 }
 
+/// Sums numbers by key. Returns the sums and the number of spilled bytes.
+fn sums_by_key(
+    (threads, memory): (usize, u64),
+    numbers: Range<u64>,
+    partitions: usize,
+    key_of: fn(u64) -> u64,
+) -> (Vec<(u64, f64)>, u64) {
+    let context = Context::builder().threads(threads).memory(memory);
+    let context = context.build().expect("the settings are right");
+    let numbers = context.range_partitioned(numbers, partitions);
+    let keyed = numbers.map(move |n| (key_of(n), 1.0 / n as f64));
+    let sums = keyed.reduce_by_key(|a, b| a + b).collect();
+    let job = context.last_job().expect("it ran");
+    let spilled_bytes = job.stages.iter().map(|stage| stage.spilled_bytes).sum();
+    (sums.expect("no error"), spilled_bytes)
+}
+
 #[test]
 fn floating_point_sums_by_key_do_not_depend_on_memory() {
-    let sums = |threads, memory| {
-        let context = Context::builder().threads(threads).memory(memory);
-        let context = context.build().expect("the settings are right");
-        let numbers = context.range_partitioned(1..300_000_u64, 2_000);
-        let keyed = numbers.map(|n| (n * 7919 % 100_003, 1.0 / n as f64));
-        let sums = keyed.reduce_by_key(|a, b| a + b).collect();
-        let job = context.last_job().expect("it ran");
-        let spilled_bytes: u64 = job.stages.iter().map(|stage| stage.spilled_bytes).sum();
-        (sums.expect("no error"), spilled_bytes)
-    };
-    let (expected, spilled_bytes) = sums(1, 1 << 30);
+    let sums = |settings| sums_by_key(settings, 1..300_000, 2_000, |n| n * 7919 % 100_003);
+    let (expected, spilled_bytes) = sums((1, 1 << 30));
     assert_eq!((expected.len(), spilled_bytes), (100_003, 0));
     for threads in [1, 2, 7] {
-        let (found, spilled_bytes) = sums(threads, (threads as u64) << 20);
+        let (found, spilled_bytes) = sums((threads, (threads as u64) << 20));
         assert!(found == expected, "{threads} threads");
         assert!(spilled_bytes > 0, "{threads} threads");
+    }
+}
+
+/// Many of these keys fit into the memory of a thread, but not into a small part of it.
+#[test]
+fn floating_point_sums_of_many_keys_do_not_depend_on_memory() {
+    let key_of = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) % 40_009;
+    let sums = |settings| sums_by_key(settings, 1..400_000, 16, key_of).0;
+    let expected = sums((1, 1 << 30));
+    for threads in [1, 2, 7] {
+        let found = sums((threads, (4 * threads as u64) << 20));
+        assert!(found == expected, "{threads} threads");
     }
 }
 

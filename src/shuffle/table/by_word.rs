@@ -70,16 +70,19 @@ impl<V> ByWord<V> {
     }
 
     /// Returns the memory of the next larger map, in bytes. Returns `None` if the values should move to tables instead:
-    /// if the map takes too much memory, or is likely to do so before most records find their keys.
+    /// if the map would take more than `most_bytes`, or is likely to become too large before most records find their
+    /// keys.
+    ///
+    /// As long as there is memory, this depends on the records alone: when values move is visible in what bypasses the
+    /// tables of a combine group.
     pub(crate) fn next_bytes(&self, most_bytes: usize) -> Option<usize> {
-        let most_bytes = most_bytes.min(MAX_BYTES);
         let keys = self.values.len();
         // Between 7 of 8 and 7 of 16 buckets are full.
-        let most_keys = most_bytes / Self::BUCKET_BYTES / 2;
+        let most_keys = MAX_BYTES / Self::BUCKET_BYTES / 2;
         let has_many_keys =
             keys >= MIN_CHECKED_KEYS && keys_in_all(self.records, self.records - keys) > most_keys;
         let bytes = Self::bytes_for(keys + 1);
-        (!has_many_keys && bytes <= most_bytes).then_some(bytes)
+        (!has_many_keys && bytes <= most_bytes.min(MAX_BYTES)).then_some(bytes)
     }
 
     /// Returns the memory of a map for `keys` keys, in bytes.

@@ -11,8 +11,9 @@ use crate::shuffle::table::hash_table::HashedKey;
 use crate::shuffle::write::combine::Combine;
 use crate::storage::codec::{self, Short};
 
-/// Fraction of the memory of a thread that words may take, as a divisor.
-const WORDS_OF_MOST: usize = 8;
+/// Fraction of the memory of a thread that words may take, as a divisor. With more keys than this, the tables, which take
+/// more memory for a key, would have to be flushed.
+const WORDS_OF_MOST: usize = 2;
 
 /// Maximum size of keys of which some may be one byte long, in bytes. For larger ones, the branch is often mispredicted,
 /// and numbers are words, too.
