@@ -313,7 +313,10 @@ fn floating_point_sums_by_key_do_not_depend_on_memory() {
 /// Many of these keys fit into the memory of a thread, but not into a small part of it.
 #[test]
 fn floating_point_sums_of_many_keys_do_not_depend_on_memory() {
-    let key_of = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) % 40_009;
+    let key_of = |n: u64| {
+        let mixed = (n ^ n << 20).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) % 40_009
+    };
     let sums = |settings| sums_by_key(settings, 1..400_000, 16, key_of).0;
     let expected = sums((1, 1 << 30));
     for threads in [1, 2, 7] {
