@@ -148,25 +148,21 @@ impl<C: Combine> Tables<'_, C> {
     }
 }
 
-/// Moves the values of keys of one byte to the tables. See [`flush_batch`] for the arguments.
+/// Moves the values of keys of one byte to the tables. See [`flush_batch`](super::flush_batch) for the arguments.
 pub(crate) fn flush_by_byte<'c, C: Combine, F>(
     combiner: &mut F,
     tables: impl Fn(&mut F) -> &mut Tables<'c, C>,
     make_room: impl Fn(&mut F, usize, &[u8]) -> Result<()>,
 ) -> Result<()> {
     let (records, values) = tables(combiner).by_byte.take();
-    for (key, mut value) in values {
-        let place = HashedKey::of(tables(combiner).partitioner, Short::new(&[key]), &[]);
-        while let Err(again) = tables(combiner).merge_in(place, value) {
-            value = again;
-            make_room(combiner, place.0, &[])?;
-        }
+    tables(combiner).records += records - values.len();
+    for (key, value) in values {
+        move_value(combiner, &tables, &make_room, Short::new(&[key]), value)?;
     }
-    tables(combiner).records += records;
     Ok(())
 }
 
-/// Moves the values of keys that are words to the tables. See [`flush_batch`] for the arguments.
+/// Moves the values of keys that are words to the tables. See [`flush_batch`](super::flush_batch) for the arguments.
 pub(crate) fn flush_by_word<'c, C: Combine, F>(
     combiner: &mut F,
     tables: impl Fn(&mut F) -> &mut Tables<'c, C>,
@@ -175,17 +171,36 @@ pub(crate) fn flush_by_word<'c, C: Combine, F>(
     let Some(mut by_word) = tables(combiner).by_word.take() else {
         return Ok(());
     };
-    let records = by_word.records();
-    for (word, mut value) in by_word.drain() {
-        let place = HashedKey::of(tables(combiner).partitioner, Some(short_of::<C>(word)), &[]);
-        while let Err(again) = tables(combiner).merge_in(place, value) {
-            value = again;
-            make_room(combiner, place.0, &[])?;
-        }
+    tables(combiner).records += by_word.records() - by_word.len();
+    for (word, value) in by_word.drain() {
+        move_value(
+            combiner,
+            &tables,
+            &make_room,
+            Some(short_of::<C>(word)),
+            value,
+        )?;
     }
-    let tables = tables(combiner);
-    tables.word_reservation.clear();
-    tables.records += records;
+    tables(combiner).word_reservation.clear();
+    Ok(())
+}
+
+/// Moves the value of a short key to the tables. It counts as one record, because the tables may be flushed before the
+/// next one.
+fn move_value<'c, C: Combine, F>(
+    combiner: &mut F,
+    tables: &impl Fn(&mut F) -> &mut Tables<'c, C>,
+    make_room: &impl Fn(&mut F, usize, &[u8]) -> Result<()>,
+    key: Option<Short>,
+    value: C::Combined,
+) -> Result<()> {
+    let place = HashedKey::of(tables(combiner).partitioner, key, &[]);
+    let mut value = value;
+    while let Err(again) = tables(combiner).merge_in(place, value) {
+        value = again;
+        make_room(combiner, place.0, &[])?;
+    }
+    tables(combiner).records += 1;
     Ok(())
 }
 
