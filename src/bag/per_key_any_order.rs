@@ -35,12 +35,13 @@ impl<K, V, P> fmt::Debug for PerKeyAnyOrder<K, V, P> {
 }
 
 impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> PerKey<K, V, P> {
-    /// Allows closures to combine the values of a key in any order, which is faster.
+    /// Allows closures to combine the values of a key in any order, which can be faster.
     ///
     /// By default, values are combined in the order of the bag, so each combine group starts with empty tables, and the
     /// combined values are encoded at its end. In any order, the tables of a thread serve all partitions, and nothing is
-    /// encoded as long as it fits into memory. This saves most where combined values are large, such as collections,
-    /// and where keys are few.
+    /// encoded as long as it fits into memory. This saves most where a combined value is soon complete, such as a map with
+    /// few entries. Large collections that grow to the end may take longer, because those of one combine group fit into
+    /// the cache, and those of all groups do not.
     ///
     /// The closures must be commutative as well as associative: the same values in any order, divided in any way, must
     /// give the same result. The methods of [`PerKey`] that know this of themselves, such as

@@ -70,8 +70,8 @@ fn owned_values(all: &mut Vec<Comparison<'_>>) {
         "1.2",
         || {
             let add = |set: &mut Values, value| _ = set.insert(value % 1000);
-            let sets = pairs(RECORDS, KEYS).per_key().any_order();
-            let sets = sets.aggregate(Values::default(), add, Values::extend);
+            let sets =
+                pairs(RECORDS, KEYS).aggregate_by_key(Values::default(), add, Values::extend);
             sets.map(|(_, set)| set.len() as u64).sum()
         },
         || {
