@@ -131,7 +131,7 @@ impl<C: Combine> Tables<'_, C> {
         Ok(true)
     }
 
-    /// Merges the combined value of a key of one byte into its partition. If there is no [capacity](Self::make_room),
+    /// Merges the combined value of a short key into its partition. If there is no [capacity](Self::make_room),
     /// returns the value as the error.
     fn merge_in(
         &mut self,
