@@ -98,6 +98,7 @@ impl StoreElsewhere {
                 if buffer.bytes() < RecordBuffer::ACCOUNT_BYTES {
                     return Ok(());
                 }
+                buffer.complete();
                 buffer.write_frames(&mut writer, stop)?;
                 buffer.clear();
                 Ok(())
@@ -110,6 +111,7 @@ impl StoreElsewhere {
         // A partition that was interrupted is incomplete.
         if flow.is_continue() && !task.has_failed() && !task.is_stopped() {
             let at = |error: Error| error.at(site);
+            buffer.complete();
             buffer.write_frames(&mut writer, stop).map_err(at)?;
             task.put_stored(StoredPartition {
                 store: self.id.number(),

@@ -82,6 +82,7 @@ impl<'s> Keeper<'s> {
             Some(open) => open,
             None => self.store.take_file()?,
         };
+        self.record_buffer.complete();
         let run = self.record_buffer.write_run(&mut open.file, self.stop)?;
         self.record_buffer.clear();
         self.file = Some(open).filter(OpenFile::is_kept);

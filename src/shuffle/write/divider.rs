@@ -53,7 +53,7 @@ impl<'o> Divider<'o> {
     /// Announces that the next records are those of `task`.
     pub(crate) fn begin_task(&mut self, task: usize) -> Result<()> {
         if self.tasks.begins_with(task, self.bytes, self.most_bytes) {
-            self.commit()?;
+            self.commit_and_reserve()?;
             self.order = PartSeq::of_task(task);
         }
         Ok(())
@@ -106,6 +106,15 @@ impl<'o> Divider<'o> {
         self.count(written);
         self.order = self.order.next();
         self.reservation.clear();
+        Ok(())
+    }
+
+    /// Commits the records. The next ones are expected to take as much memory, so the buffers need not grow again.
+    fn commit_and_reserve(&mut self) -> Result<()> {
+        let buffers = self.record_buffers.iter();
+        let next = buffers.map(RecordBuffer::empty_like).collect();
+        self.commit()?;
+        self.record_buffers = next;
         Ok(())
     }
 

@@ -17,6 +17,10 @@ pub(crate) struct RecordBuffer {
     bytes: Vec<u8>,
     /// The lengths of the records. From the codec alone, a record of no bytes could not be detected.
     stretches: Vec<[u8; STRETCH_BYTES]>,
+    /// Length of the last records, in bytes, and their number. They are not in `stretches` yet. If there are none, no
+    /// record has this length.
+    last_length: usize,
+    last_records: usize,
     /// Whether all records so far were flat.
     is_flat: bool,
 }
@@ -26,6 +30,8 @@ impl Default for RecordBuffer {
         Self {
             bytes: Vec::new(),
             stretches: Vec::new(),
+            last_length: usize::MAX,
+            last_records: 0,
             is_flat: true,
         }
     }
@@ -53,8 +59,11 @@ impl RecordBuffer {
 
     #[inline(never)]
     fn push_varints<T: Storable + ?Sized>(&mut self, record: Peek<'_, T>) -> Result<usize> {
+        if self.is_flat {
+            self.complete();
+            self.is_flat = false;
+        }
         let start = self.bytes.len();
-        self.is_flat = false;
         T::store(record, &mut self.bytes)?;
         self.pushed(start)
     }
@@ -63,38 +72,55 @@ impl RecordBuffer {
     #[inline(always)]
     fn pushed(&mut self, start: usize) -> Result<usize> {
         let length = self.bytes.len() - start;
-        if let Some(last) = self.stretches.last_mut() {
-            let stretch = Stretch::of(*last);
-            let is_like = stretch.bytes as usize == length && stretch.is_flat == self.is_flat;
-            if is_like && stretch.records < Stretch::MAX_RECORDS {
-                let records = stretch.records + 1;
-                *last = Stretch { records, ..stretch }.to_bytes();
-                return Ok(length);
-            }
+        if length == self.last_length {
+            self.last_records += 1;
+            return Ok(length);
         }
-        self.push_stretch(length)?;
+        self.begin_stretch(length)?;
         Ok(length + STRETCH_BYTES)
     }
 
-    fn push_stretch(&mut self, length: usize) -> Result<()> {
+    fn begin_stretch(&mut self, length: usize) -> Result<()> {
         check_length(length)?;
-        let stretch = Stretch {
-            bytes: length as u32,
-            records: 1,
-            is_flat: self.is_flat,
-        };
-        self.stretches.push(stretch.to_bytes());
+        self.complete();
+        (self.last_length, self.last_records) = (length, 1);
         Ok(())
     }
 
-    /// Frees the memory that is not used, unless it is little. Call this after the last record.
+    /// Adds the last records to the stretches. Call this after the last record, before the records are read or written.
+    pub(crate) fn complete(&mut self) {
+        while self.last_records > 0 {
+            let records = self.last_records.min(Stretch::MAX_RECORDS as usize);
+            let stretch = Stretch {
+                bytes: self.last_length as u32,
+                records: records as u32,
+                is_flat: self.is_flat,
+            };
+            self.stretches.push(stretch.to_bytes());
+            self.last_records -= records;
+        }
+        self.last_length = usize::MAX;
+    }
+
+    /// Returns an empty buffer with memory for as many records as this one has.
+    pub(crate) fn empty_like(&self) -> Self {
+        Self {
+            bytes: Vec::with_capacity(self.bytes.len()),
+            stretches: Vec::with_capacity(self.stretches.len()),
+            ..Self::default()
+        }
+    }
+
+    /// Completes the buffer, and frees the memory that is not used, unless it is little.
     pub(crate) fn trim(&mut self) {
+        self.complete();
         trim(&mut self.bytes);
         trim(&mut self.stretches);
     }
 
     /// Removes all records. Keeps their memory for the next ones, unless it is much.
     pub(crate) fn clear(&mut self) {
+        self.complete();
         self.bytes.clear();
         self.stretches.clear();
         if self.memory_bytes() > 8 * FRAME_BYTES {
@@ -104,7 +130,8 @@ impl RecordBuffer {
 
     /// Returns the length of all records, in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes.len() + self.stretches.len() * STRETCH_BYTES
+        let stretches = self.stretches.len() + usize::from(self.last_records > 0);
+        self.bytes.len() + stretches * STRETCH_BYTES
     }
 
     /// Writes the records as the next run of `file`.
@@ -131,6 +158,7 @@ impl RecordBuffer {
     }
 
     fn packed(&self) -> PackedRecords<'_> {
+        assert!(self.last_records == 0, "a record buffer is not complete");
         PackedRecords {
             stretches: &self.stretches,
             bytes: &self.bytes,
@@ -197,7 +225,7 @@ impl MapPart for RecordBuffer {
     const LIMIT: KeepLimit = KeepLimit::Granted;
 
     fn is_empty(&self) -> bool {
-        self.stretches.is_empty()
+        self.stretches.is_empty() && self.last_records == 0
     }
 
     fn memory_bytes(&self) -> usize {
@@ -213,7 +241,9 @@ impl MapPart for RecordBuffer {
         file: &mut PartFile,
     ) -> Result<Vec<(PartSeq, Run)>> {
         file.write_each(parts, |part, file, stop| {
-            std::mem::take(part).write_run(file, stop)
+            let mut part = std::mem::take(part);
+            part.complete();
+            part.write_run(file, stop)
         })
     }
 }

@@ -6,6 +6,8 @@ use crate::error::Result;
 #[derive(Debug, Default)]
 pub(crate) struct Sampling {
     records: u64,
+    /// Number of the next record that is checked.
+    next: u64,
     checked_bytes: usize,
 }
 
@@ -20,8 +22,14 @@ impl Sampling {
     #[inline(always)]
     pub(crate) fn check(&mut self, check: impl FnOnce() -> Result<usize>) -> Result<()> {
         self.records += 1;
-        let is_due = self.records <= FIRST || self.records.is_power_of_two();
-        if is_due && self.checked_bytes < MAX_BYTES {
+        if self.records < self.next {
+            return Ok(());
+        }
+        self.next = match self.records < FIRST {
+            true => self.records + 1,
+            false => self.records.saturating_mul(2),
+        };
+        if self.checked_bytes < MAX_BYTES {
             self.checked_bytes = self.checked_bytes.saturating_add(check()?);
         }
         Ok(())
