@@ -165,6 +165,29 @@ fn values_are_combined_in_any_order() {
     });
 }
 
+/// The values of 1,000 numbers own 3 MB.
+#[test]
+fn collections_are_combined_by_number() {
+    let pairs: Vec<(u64, u64)> = (0..300_000)
+        .map(|n| (n * 7 % 1_000, u64::MAX - n % 250_000))
+        .collect();
+    let groups = grouped(&pairs);
+    let sets = each_group(&groups, |values| {
+        values.iter().copied().collect::<BTreeSet<_>>()
+    });
+    gives(Spills::WhenTight, pairs.clone(), groups, |bag| {
+        bag.aggregate_by_key(Vec::new(), Vec::push, Vec::extend)
+            .collect()
+    });
+    gives(Spills::WhenTight, pairs, sets, |bag| {
+        let add = |set: &mut BTreeSet<u64>, n| _ = set.insert(n);
+        let values = bag.per_key().any_order();
+        values
+            .aggregate(BTreeSet::new(), add, BTreeSet::extend)
+            .collect()
+    });
+}
+
 #[test]
 fn the_greatest_values_of_each_key_are_kept() {
     let pairs = some_pairs();

@@ -14,7 +14,11 @@ const MAX_BYTES: usize = 16 << 20;
 const MIN_KEYS: usize = 7;
 
 /// Number of keys from which on the number of all keys is estimated before a map grows.
-const MIN_CHECKED_KEYS: usize = 1 << 12;
+const MIN_CHECKED_KEYS: usize = 3 << 10;
+
+/// Maximum number of keys whose values own memory. With more, a combine group would allocate and encode a value for every
+/// few records, and it is better not to combine them.
+const MAX_OWNERS: usize = 1 << 14;
 
 /// Maximum number of buckets per word for a map to be used again. Emptying it visits all of them.
 const MAX_BUCKETS_OF_WORD: usize = 16;
@@ -75,10 +79,13 @@ impl<V> ByWord<V> {
     ///
     /// As long as there is memory, this depends on the records alone: when values move is visible in what bypasses the
     /// tables of a combine group.
-    pub(crate) fn next_bytes(&self, most_bytes: usize) -> Option<usize> {
+    pub(crate) fn next_bytes(&self, most_bytes: usize, owns_memory: bool) -> Option<usize> {
         let keys = self.values.len();
         // Between 7 of 8 and 7 of 16 buckets are full.
-        let most_keys = MAX_BYTES / Self::BUCKET_BYTES / 2;
+        let most_keys = match owns_memory {
+            true => MAX_OWNERS,
+            false => MAX_BYTES / Self::BUCKET_BYTES / 2,
+        };
         let has_many_keys =
             keys >= MIN_CHECKED_KEYS && keys_in_all(self.records, self.records - keys) > most_keys;
         let bytes = Self::bytes_for(keys + 1);
@@ -108,6 +115,10 @@ impl<V> ByWord<V> {
     /// Returns the number of records.
     pub(crate) fn records(&self) -> usize {
         self.records
+    }
+
+    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
+        self.values.values()
     }
 
     /// Returns the number of words.
@@ -160,7 +171,7 @@ mod tests {
         for word in words {
             let mut push = || by_word.upsert(word, word, |word| word, |sum, word| *sum += word);
             if push().is_err() {
-                let bytes = by_word.next_bytes(most_bytes);
+                let bytes = by_word.next_bytes(most_bytes, false);
                 if bytes.is_none() {
                     return by_word;
                 }

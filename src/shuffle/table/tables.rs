@@ -63,10 +63,11 @@ pub(crate) struct Tables<'c, C: Combine> {
     word_reservation: Reservation,
     key_buffer: Vec<u8>,
 
-    // Number of records in the tables, and the memory reserved for what their values own outside of the slots, in
-    // bytes.
+    /// Number of records in the tables.
     records: usize,
+    /// Memory reserved for what values own, in the tables or by word, in bytes.
     values_bytes: usize,
+    /// Number of records from which on the memory of values must be measured.
     next_measure: usize,
 }
 
@@ -87,7 +88,7 @@ impl<'c, C: Combine> Tables<'c, C> {
             until_flush: BATCH_KEYS,
             is_cached: false,
             by_byte: ByByte::new(const { Self::KEEPS_BYTES_APART }),
-            by_word: Self::keeps_words_apart(combine).then(ByWord::default),
+            by_word: Self::keeps_words_apart().then(ByWord::default),
             word_reservation: resources.budget.reservation(),
             key_buffer: Vec::new(),
             records: 0,
@@ -294,7 +295,8 @@ impl<'c, C: Combine> Tables<'c, C> {
         reclaim: impl FnOnce() -> Result<()>,
     ) -> Result<bool> {
         let mut bytes = 0;
-        for value in self.tables.iter().flat_map(Table::values) {
+        let by_word = self.by_word.iter().flat_map(ByWord::values);
+        for value in by_word.chain(self.tables.iter().flat_map(Table::values)) {
             bytes += codec::encoded_bytes(value)?;
         }
         let more = (bytes * growth).saturating_sub(self.values_bytes);
@@ -303,7 +305,8 @@ impl<'c, C: Combine> Tables<'c, C> {
             self.values_bytes += more;
         }
         let times = (self.values_bytes / bytes.max(1)).clamp(2, MAX_GROWTH);
-        self.next_measure = self.records.saturating_mul(times);
+        let by_word = self.by_word.as_ref().map_or(0, ByWord::records);
+        self.next_measure = (self.records + by_word).saturating_mul(times);
         Ok(is_granted)
     }
 

@@ -26,11 +26,8 @@ impl<C: Combine> Tables<'_, C> {
         && size_of::<Owned<C::Key>>() <= MAX_KEY_BYTES;
 
     /// Whether values of keys that are words are kept apart.
-    pub(super) fn keeps_words_apart(combine: &C) -> bool {
-        !C::replaces()
-            && ByWord::<C::Combined>::IS_SMALL
-            && u64::is_for::<Owned<C::Key>>()
-            && !combine.owns_memory()
+    pub(super) fn keeps_words_apart() -> bool {
+        !C::replaces() && ByWord::<C::Combined>::IS_SMALL && u64::is_for::<Owned<C::Key>>()
     }
 
     /// Combines a record whose key is one byte long. If it is not, or if such keys are not kept apart, returns the value
@@ -62,8 +59,8 @@ impl<C: Combine> Tables<'_, C> {
         self.by_word.is_some()
     }
 
-    /// Combines a record whose key is a word. If such keys are not kept apart, or if there is no
-    /// [capacity](Self::make_room_for_words), returns the value as the error.
+    /// Combines a record whose key is a word. If such keys are not kept apart, or if it is time to
+    /// [make room](Self::make_room_for_words), returns the value as the error.
     #[inline(always)]
     pub(crate) fn push_by_word(
         &mut self,
@@ -72,6 +69,11 @@ impl<C: Combine> Tables<'_, C> {
     ) -> Result<(), C::Value> {
         let combine = self.combine;
         match (&mut self.by_word, C::Key::with_sized(key, u64::of)) {
+            (Some(by_word), _)
+                if combine.owns_memory() && by_word.records() >= self.next_measure =>
+            {
+                Err(value)
+            }
             (Some(by_word), Some(Some(word))) => by_word.upsert(
                 word,
                 value,
@@ -84,7 +86,7 @@ impl<C: Combine> Tables<'_, C> {
 
     /// Keeps words apart from now on. The tables must be empty.
     pub(crate) fn restart_words(&mut self) {
-        if self.by_word.is_none() && Self::keeps_words_apart(self.combine) {
+        if self.by_word.is_none() && Self::keeps_words_apart() {
             self.by_word = Some(ByWord::default());
         }
     }
@@ -106,10 +108,12 @@ impl<C: Combine> Tables<'_, C> {
             self.word_reservation.clear();
             *by_word = ByWord::default();
         }
+        self.begin_anew();
         Ok(records)
     }
 
-    /// Ensures capacity for one more word. Returns `false` if the values must move to the tables.
+    /// Ensures capacity for one more word, and memory for what values own. Returns `false` if the values must move to the
+    /// tables.
     pub(crate) fn make_room_for_words(
         &mut self,
         reclaim: impl FnOnce() -> Result<()>,
@@ -118,7 +122,15 @@ impl<C: Combine> Tables<'_, C> {
         let Some(by_word) = &mut self.by_word else {
             return Ok(false);
         };
-        let Some(bytes) = by_word.next_bytes(most_bytes) else {
+        if self.combine.owns_memory() && by_word.records() >= self.next_measure {
+            let is_granted = self.measure_values(2, reclaim)?;
+            if !is_granted {
+                // The tables must spill them.
+                self.next_measure = 0;
+            }
+            return Ok(is_granted);
+        }
+        let Some(bytes) = by_word.next_bytes(most_bytes, self.combine.owns_memory()) else {
             return Ok(false);
         };
         let reservation = &mut self.word_reservation;
