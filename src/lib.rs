@@ -780,6 +780,13 @@ pub mod guide {
     #[doc = include_str!("../docs/cluster.md")]
     pub mod cluster {}
     #[doc = include_str!("../docs/status.md")]
+    #[cfg_attr(
+        not(feature = "status"),
+        allow(
+            rustdoc::broken_intra_doc_links,
+            reason = "the methods need the feature"
+        )
+    )]
     pub mod status {}
     #[doc = include_str!("../docs/speed.md")]
     pub mod speed {}

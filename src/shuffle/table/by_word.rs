@@ -98,10 +98,10 @@ impl<V> ByWord<V> {
         (keys * 8).div_ceil(7).next_power_of_two() * Self::BUCKET_BYTES
     }
 
-    /// Grows the map.
-    pub(crate) fn grow(&mut self) {
-        self.values
-            .reserve(MIN_KEYS.saturating_sub(self.values.len()).max(1));
+    /// Grows the map. Returns `false` if the system has no memory for it.
+    pub(crate) fn grow(&mut self) -> bool {
+        let more = MIN_KEYS.saturating_sub(self.values.len()).max(1);
+        self.values.try_reserve(more).is_ok()
     }
 
     /// Returns the memory of the map, in bytes.
@@ -175,7 +175,7 @@ mod tests {
                 if bytes.is_none() {
                     return by_word;
                 }
-                by_word.grow();
+                assert!(by_word.grow());
                 assert_eq!(bytes, Some(by_word.memory_bytes()));
                 let mut push = || by_word.upsert(word, word, |word| word, |sum, word| *sum += word);
                 push().unwrap();

@@ -19,7 +19,7 @@ use crate::storage::codec::{self, Sampling, Short};
 use crate::storage::memory::Reservation;
 use crate::task::Resources;
 
-pub(crate) use apart::{flush_by_byte, flush_by_word};
+pub(crate) use apart::{flush_by_byte, flush_by_word, push_by_word};
 
 /// Number of records after which values that own memory are first measured.
 const FIRST_MEASURE_RECORDS: usize = BATCH_KEYS;
@@ -371,23 +371,31 @@ fn empty<V>(partitioner: HashPartitioner) -> Vec<Table<V>> {
         .collect()
 }
 
-/// Combines the buffered records of the tables that `tables` returns of `combiner`. Calls `make_room` for a table that has
-/// no capacity: only the combiner can spill.
+/// A combiner, whose records are combined in tables.
+pub(crate) trait FillsTables<'c> {
+    type Combine: Combine;
+
+    fn tables(&mut self) -> &mut Tables<'c, Self::Combine>;
+
+    /// Ensures capacity for one more key in a table, if necessary by emptying all tables.
+    fn make_room(&mut self, table: usize, long: &[u8]) -> Result<()>;
+
+    /// Calls [`Tables::make_room_for_words`].
+    fn make_room_for_words(&mut self) -> Result<bool>;
+}
+
+/// Combines the buffered records.
 #[inline(always)]
-pub(crate) fn flush_batch<'c, C: Combine, F>(
-    combiner: &mut F,
-    tables: impl Fn(&mut F) -> &mut Tables<'c, C>,
-    make_room: impl Fn(&mut F, usize, &[u8]) -> Result<()>,
-) -> Result<()> {
-    let mut batch = std::mem::take(&mut tables(combiner).waiting);
+pub(crate) fn flush_batch<'c>(combiner: &mut impl FillsTables<'c>) -> Result<()> {
+    let mut batch = std::mem::take(&mut combiner.tables().waiting);
     batch.drain(|hashed, long, (table, mut value)| -> Result<()> {
-        while let Err(again) = tables(combiner).take_in(table, hashed, long, value) {
+        while let Err(again) = combiner.tables().take_in(table, hashed, long, value) {
             value = again;
-            make_room(combiner, table, long)?;
+            combiner.make_room(table, long)?;
         }
         Ok(())
     })?;
-    let tables = tables(combiner);
+    let tables = combiner.tables();
     tables.waiting = batch;
     tables.until_flush = BATCH_KEYS;
     tables.is_cached = tables.reservation.bytes() <= MAX_CACHED_BYTES;

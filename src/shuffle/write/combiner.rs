@@ -19,7 +19,9 @@ use crate::shuffle::key::short_entry::ShortEntry;
 use crate::shuffle::outputs::combiner_outputs::{CombinerOutputs, MapSideCombined};
 use crate::shuffle::outputs::part::PartSeq;
 use crate::shuffle::outputs::shuffle_outputs::ShuffleOutputs;
-use crate::shuffle::table::tables::{Tables, flush_batch, flush_by_byte, flush_by_word};
+use crate::shuffle::table::tables::{
+    FillsTables, Tables, flush_batch, flush_by_byte, flush_by_word, push_by_word,
+};
 use crate::storage::codec::{self, Short};
 use crate::storage::memory::Reservation;
 use crate::task::Resources;
@@ -105,14 +107,9 @@ impl<'c, C: Combine> Combiner<'c, C> {
     /// inlined into the loop of the user's closure.
     #[inline(never)]
     fn push_pair(&mut self, key: Peek<'_, C::Key>, value: C::Value) -> Result<()> {
-        let mut value = value;
-        while self.tables.has_words() {
-            match self.tables.push_by_word(key, value) {
-                Ok(()) => return Ok(()),
-                Err(again) => value = again,
-            }
-            self.make_room_for_words()?;
-        }
+        let Some(value) = push_by_word(self, key, value)? else {
+            return Ok(());
+        };
         if self.divide_left > 0 {
             return self.divide(key, value);
         }
@@ -293,7 +290,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         if self.entries.len() > 0 {
             self.flush_entries()?;
         }
-        flush_batch(self, |combiner| &mut combiner.tables, Self::make_room)?;
+        flush_batch(self)?;
         if self.divide_left > 0 && self.tables.keys() > 0 {
             // The tables ran out of capacity within this batch; its last records are in them.
             return self.flush_tables();
@@ -308,33 +305,6 @@ impl<'c, C: Combine> Combiner<'c, C> {
             self.divide_from_now()?;
         }
         Ok(())
-    }
-
-    /// Ensures capacity for one more key in a table, if necessary by spilling.
-    #[cold]
-    #[inline(never)]
-    fn make_room(&mut self, partition: usize, long: &[u8]) -> Result<()> {
-        let reclaim = || self.outputs.reclaim(0, self.resources);
-        if self.tables.make_room(partition, long, reclaim)? {
-            return Ok(());
-        }
-        if !self.buckets.is_empty() && self.saves_little() {
-            // The buckets hold the memory, and make better use of it.
-            self.begin_dividing();
-            return self.flush_tables();
-        }
-        self.spill()
-    }
-
-    /// Ensures capacity for one more word, or moves their values to the tables.
-    #[cold]
-    #[inline(never)]
-    fn make_room_for_words(&mut self) -> Result<()> {
-        let reclaim = || self.outputs.reclaim(0, self.resources);
-        if self.tables.make_room_for_words(reclaim)? {
-            return Ok(());
-        }
-        flush_by_word(self, |combiner| &mut combiner.tables, Self::make_room)
     }
 
     /// Reserves the memory that values hold, if necessary by spilling them.
@@ -383,8 +353,8 @@ impl<'c, C: Combine> Combiner<'c, C> {
     /// Commits the results since the last call.
     pub(crate) fn commit(&mut self) -> Result<()> {
         self.flush()?;
-        flush_by_byte(self, |combiner| &mut combiner.tables, Self::make_room)?;
-        flush_by_word(self, |combiner| &mut combiner.tables, Self::make_room)?;
+        flush_by_byte(self)?;
+        flush_by_word(self)?;
         self.check_codec()?;
         // The outputs hold them as long as the stage lasts.
         if self.tables.records() > 0 && self.combine.owns_memory() {
@@ -426,6 +396,35 @@ impl<'c, C: Combine> Combiner<'c, C> {
             self.is_checked = self.tables.check_codec()?;
         }
         Ok(())
+    }
+}
+
+impl<'c, C: Combine> FillsTables<'c> for Combiner<'c, C> {
+    type Combine = C;
+
+    #[inline(always)]
+    fn tables(&mut self) -> &mut Tables<'c, C> {
+        &mut self.tables
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make_room(&mut self, partition: usize, long: &[u8]) -> Result<()> {
+        let reclaim = || self.outputs.reclaim(0, self.resources);
+        if self.tables.make_room(partition, long, reclaim)? {
+            return Ok(());
+        }
+        if !self.buckets.is_empty() && self.saves_little() {
+            // The buckets hold the memory, and make better use of it.
+            self.begin_dividing();
+            return self.flush_tables();
+        }
+        self.spill()
+    }
+
+    fn make_room_for_words(&mut self) -> Result<bool> {
+        let reclaim = || self.outputs.reclaim(0, self.resources);
+        self.tables.make_room_for_words(reclaim)
     }
 }
 

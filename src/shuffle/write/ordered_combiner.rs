@@ -23,7 +23,9 @@ use crate::shuffle::key::entry_value::EntryValue as _;
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::outputs::group_outputs::GroupOutputs;
 use crate::shuffle::table::few_keys::FewKeys;
-use crate::shuffle::table::tables::{Tables, flush_batch, flush_by_word};
+use crate::shuffle::table::tables::{
+    FillsTables, Tables, flush_batch, flush_by_word, push_by_word,
+};
 use crate::storage::codec::{self, Sampling};
 use crate::task::{Flow, Resources};
 
@@ -107,14 +109,9 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
 
     #[inline]
     fn push_pair(&mut self, key: Peek<'_, C::Key>, value: C::Value) -> Result<()> {
-        let mut value = value;
-        while self.tables.has_words() {
-            match self.tables.push_by_word(key, value) {
-                Ok(()) => return Ok(()),
-                Err(again) => value = again,
-            }
-            self.make_room_for_words()?;
-        }
+        let Some(value) = push_by_word(self, key, value)? else {
+            return Ok(());
+        };
         if self.tables.push(key, value)? {
             self.flush()?;
         }
@@ -160,7 +157,7 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
     /// Combines the buffered records. Call this after the records of a partition.
     #[inline(never)]
     pub(crate) fn flush(&mut self) -> Result<()> {
-        flush_batch(self, |combiner| &mut combiner.tables, Self::make_room)?;
+        flush_batch(self)?;
         if self.tables.keys() >= self.check_keys {
             self.check_savings()?;
         }
@@ -193,33 +190,6 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         self.pass_left = left.min(keys * MAX_PASSED_OF_KEY);
         self.passed += self.pass_left;
         self.flush_tables()
-    }
-
-    /// Ensures capacity for one more key in a table, if necessary by flushing all tables.
-    #[cold]
-    #[inline(never)]
-    fn make_room(&mut self, table: usize, long: &[u8]) -> Result<()> {
-        let reclaim = || self.grouper.reclaim();
-        if self.tables.make_room(table, long, reclaim)? {
-            return Ok(());
-        }
-        self.flush_tables()
-    }
-
-    /// Ensures capacity for one more word, or moves their values to the tables.
-    #[cold]
-    #[inline(never)]
-    fn make_room_for_words(&mut self) -> Result<()> {
-        let reclaim = || self.grouper.reclaim();
-        if self.tables.make_room_for_words(reclaim)? {
-            return Ok(());
-        }
-        self.flush_words()
-    }
-
-    /// Moves the values of keys that are words to the tables.
-    fn flush_words(&mut self) -> Result<()> {
-        flush_by_word(self, |combiner| &mut combiner.tables, Self::make_room)
     }
 
     /// Turns the values of keys that are words into entries.
@@ -310,7 +280,7 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         &mut self,
         each: &mut impl FnMut(Owned<C::Key>, C::Combined) -> Flow,
     ) -> Result<Option<Flow>> {
-        self.flush_words()?;
+        flush_by_word(self)?;
         self.flush()?;
         if self.has_flushed {
             return Ok(None);
@@ -329,6 +299,30 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
             }
         }
         Ok(Some(Flow::Continue(())))
+    }
+}
+
+impl<'c, C: Combine> FillsTables<'c> for OrderedCombiner<'c, C> {
+    type Combine = C;
+
+    #[inline(always)]
+    fn tables(&mut self) -> &mut Tables<'c, C> {
+        &mut self.tables
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make_room(&mut self, table: usize, long: &[u8]) -> Result<()> {
+        let reclaim = || self.grouper.reclaim();
+        if self.tables.make_room(table, long, reclaim)? {
+            return Ok(());
+        }
+        self.flush_tables()
+    }
+
+    fn make_room_for_words(&mut self) -> Result<bool> {
+        let reclaim = || self.grouper.reclaim();
+        self.tables.make_room_for_words(reclaim)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Values that are kept apart from the tables, because their keys need less than a hash of bytes.
 
-use super::Tables;
+use super::{FillsTables, Tables};
 use crate::error::Result;
 use crate::pipeline::{Key, Owned, Peek};
 use crate::shuffle::sort::word::Word;
@@ -53,20 +53,16 @@ impl<C: Combine> Tables<'_, C> {
         Err(value)
     }
 
-    /// Returns whether keys that are words are kept apart: see [`push_by_word`](Self::push_by_word).
+    /// Returns whether keys that are words are kept apart.
     #[inline(always)]
-    pub(crate) fn has_words(&self) -> bool {
+    fn has_words(&self) -> bool {
         self.by_word.is_some()
     }
 
-    /// Combines a record whose key is a word. If such keys are not kept apart, or if it is time to
-    /// [make room](Self::make_room_for_words), returns the value as the error.
+    /// Combines a record whose key is a word. If it is time to [make room](Self::make_room_for_words), returns the value as
+    /// the error.
     #[inline(always)]
-    pub(crate) fn push_by_word(
-        &mut self,
-        key: Peek<'_, C::Key>,
-        value: C::Value,
-    ) -> Result<(), C::Value> {
+    fn push_by_word(&mut self, key: Peek<'_, C::Key>, value: C::Value) -> Result<(), C::Value> {
         let combine = self.combine;
         match (&mut self.by_word, C::Key::with_sized(key, u64::of)) {
             (Some(by_word), _)
@@ -138,9 +134,9 @@ impl<C: Combine> Tables<'_, C> {
         if !self.resources.reserve(reservation, both_bytes, reclaim)? {
             return Ok(false);
         }
-        by_word.grow();
-        reservation.shrink(both_bytes - bytes);
-        Ok(true)
+        let has_grown = by_word.grow();
+        reservation.shrink(both_bytes - by_word.memory_bytes());
+        Ok(has_grown)
     }
 
     /// Merges the combined value of a short key into its partition. If there is no [capacity](Self::make_room),
@@ -160,59 +156,70 @@ impl<C: Combine> Tables<'_, C> {
     }
 }
 
-/// Moves the values of keys of one byte to the tables. See [`flush_batch`](super::flush_batch) for the arguments.
-pub(crate) fn flush_by_byte<'c, C: Combine, F>(
+/// Combines a record whose key is a word. If such keys are not kept apart, returns the value.
+#[inline(always)]
+pub(crate) fn push_by_word<'c, F: FillsTables<'c>>(
     combiner: &mut F,
-    tables: impl Fn(&mut F) -> &mut Tables<'c, C>,
-    make_room: impl Fn(&mut F, usize, &[u8]) -> Result<()>,
-) -> Result<()> {
-    let (records, values) = tables(combiner).by_byte.take();
-    tables(combiner).records += records - values.len();
+    key: Peek<'_, <F::Combine as Combine>::Key>,
+    mut value: <F::Combine as Combine>::Value,
+) -> Result<Option<<F::Combine as Combine>::Value>> {
+    while combiner.tables().has_words() {
+        match combiner.tables().push_by_word(key, value) {
+            Ok(()) => return Ok(None),
+            Err(again) => value = again,
+        }
+        make_room_for_words(combiner)?;
+    }
+    Ok(Some(value))
+}
+
+/// Ensures capacity for one more word, or moves the values to the tables.
+#[cold]
+#[inline(never)]
+fn make_room_for_words<'c>(combiner: &mut impl FillsTables<'c>) -> Result<()> {
+    match combiner.make_room_for_words()? {
+        true => Ok(()),
+        false => flush_by_word(combiner),
+    }
+}
+
+/// Moves the values of keys of one byte to the tables.
+pub(crate) fn flush_by_byte<'c>(combiner: &mut impl FillsTables<'c>) -> Result<()> {
+    let (records, values) = combiner.tables().by_byte.take();
+    combiner.tables().records += records - values.len();
     for (key, value) in values {
-        move_value(combiner, &tables, &make_room, Short::new(&[key]), value)?;
+        move_value(combiner, Short::new(&[key]), value)?;
     }
     Ok(())
 }
 
-/// Moves the values of keys that are words to the tables. See [`flush_batch`](super::flush_batch) for the arguments.
-pub(crate) fn flush_by_word<'c, C: Combine, F>(
-    combiner: &mut F,
-    tables: impl Fn(&mut F) -> &mut Tables<'c, C>,
-    make_room: impl Fn(&mut F, usize, &[u8]) -> Result<()>,
-) -> Result<()> {
-    let Some(mut by_word) = tables(combiner).by_word.take() else {
+/// Moves the values of keys that are words to the tables.
+pub(crate) fn flush_by_word<'c, F: FillsTables<'c>>(combiner: &mut F) -> Result<()> {
+    let Some(mut by_word) = combiner.tables().by_word.take() else {
         return Ok(());
     };
-    tables(combiner).records += by_word.records() - by_word.len();
+    combiner.tables().records += by_word.records() - by_word.len();
     for (word, value) in by_word.drain() {
-        move_value(
-            combiner,
-            &tables,
-            &make_room,
-            Some(short_of::<C>(word)),
-            value,
-        )?;
+        move_value(combiner, Some(short_of::<F::Combine>(word)), value)?;
     }
-    tables(combiner).word_reservation.clear();
+    combiner.tables().word_reservation.clear();
     Ok(())
 }
 
 /// Moves the value of a short key to the tables. It counts as one record, because the tables may be flushed before the
 /// next one.
-fn move_value<'c, C: Combine, F>(
+fn move_value<'c, F: FillsTables<'c>>(
     combiner: &mut F,
-    tables: &impl Fn(&mut F) -> &mut Tables<'c, C>,
-    make_room: &impl Fn(&mut F, usize, &[u8]) -> Result<()>,
     key: Option<Short>,
-    value: C::Combined,
+    value: <F::Combine as Combine>::Combined,
 ) -> Result<()> {
-    let place = HashedKey::of(tables(combiner).partitioner, key, &[]);
+    let place = HashedKey::of(combiner.tables().partitioner, key, &[]);
     let mut value = value;
-    while let Err(again) = tables(combiner).merge_in(place, value) {
+    while let Err(again) = combiner.tables().merge_in(place, value) {
         value = again;
-        make_room(combiner, place.0, &[])?;
+        combiner.make_room(place.0, &[])?;
     }
-    tables(combiner).records += 1;
+    combiner.tables().records += 1;
     Ok(())
 }
 
