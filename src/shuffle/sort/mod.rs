@@ -16,7 +16,7 @@
 //! | --- | --- |
 //! | `bytes` | records that are sorted by their bytes: text |
 //! | `numbers`, `word` | numbers and pairs of numbers in their natural order |
-//! | `divided` | a sort of many items in parts |
+//! | `divided` | sorts of many items in parts |
 //! | `natural_runs` | records that consist of a few natural runs |
 //! | `typed`, `keyed` | records that are sorted by a comparison, or by a key |
 //! | `sample` | every 2^k-th record of a task |

@@ -5,11 +5,12 @@ use std::marker::PhantomData;
 use std::mem;
 
 use super::Sort;
-use super::divided::sort_divided;
+use super::divided::radix_sort_in_parts;
 use super::natural_runs::{self, NaturalRun};
 use crate::error::{Error, Result};
 use crate::pipeline::{Call, Data, Owned, Peek, Record, Ref};
 use crate::portable::{Portable, portable};
+use crate::shuffle::memory::hints::prefetch;
 use crate::storage::codec::{self, Sampling};
 use crate::storage::merge::MergeOrder;
 use crate::task::StopFlag;
@@ -197,7 +198,8 @@ impl<C: TypedSort> Sort for Typed<C> {
     fn bytes(buffer: &TypedBuffer<C::Item>) -> usize {
         let items_bytes = buffer.items.capacity() * size_of::<Tagged<C::Item>>();
         let sort_bytes = match C::is_ranked() {
-            true => buffer.items.len() * size_of::<RankedItem>(),
+            // The sort needs a second buffer.
+            true => buffer.items.len() * 2 * size_of::<RankedItem>(),
             // A stable sort needs a buffer for half of its input.
             false => {
                 let sorted_at_once = buffer.items.len().min(natural_run_items::<C::Item>());
@@ -305,6 +307,9 @@ fn natural_run_items<T>() -> usize {
     }
 }
 
+/// Prefetch distance, in items: the sorted items are scattered over the buffer.
+const PREFETCH_DISTANCE: usize = 16;
+
 /// Rank and index of an item.
 type RankedItem = (u64, usize);
 
@@ -318,17 +323,21 @@ fn for_each_ranked<C: TypedSort>(
     let ranks = items.iter().map(|(_, item)| sort.rank(item));
     let mut ranked: Vec<RankedItem> = ranks.zip(0..).collect();
     stop.interruptible(|interrupt| {
-        let compare = |a: &RankedItem, b: &RankedItem| {
-            interrupt.check();
-            let by_item = || sort.compare(&items[a.1].1, &items[b.1].1);
-            a.0.cmp(&b.0).then_with(by_item).then(a.1.cmp(&b.1))
-        };
-        let sort_part = |part: &mut [RankedItem]| part.sort_unstable_by(compare);
-        sort_divided(&mut ranked, interrupt, |(rank, _)| *rank, sort_part);
+        radix_sort_in_parts(&mut ranked, interrupt, |(rank, _)| *rank);
+        for alike in ranked.chunk_by_mut(|a, b| a.0 == b.0) {
+            alike.sort_by(|a, b| {
+                interrupt.check();
+                sort.compare(&items[a.1].1, &items[b.1].1)
+            });
+        }
     })?;
-    ranked
-        .iter()
-        .try_for_each(|(_, index)| each(&items[*index]))
+    for (at, (_, index)) in ranked.iter().enumerate() {
+        if let Some((_, ahead)) = ranked.get(at + PREFETCH_DISTANCE) {
+            prefetch(&raw const items[*ahead]);
+        }
+        each(&items[*index])?;
+    }
+    Ok(())
 }
 
 /// Calls `each` with the items in order. Stable: equal items keep the order in which this thread received them.
