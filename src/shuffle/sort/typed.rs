@@ -110,8 +110,17 @@ const TASK_BITS: u32 = 14;
 const LONG_TASK: u16 = 1 << TASK_BITS;
 const LATER_RUN: u16 = 2 << TASK_BITS;
 
-#[inline]
+#[inline(always)]
 fn push_origin((task, run): SortedOrigin, bytes: &mut Vec<u8>) -> Result<()> {
+    if task < usize::from(LONG_TASK) && run == 0 {
+        bytes.extend_from_slice(&(task as u16).to_le_bytes());
+        return Ok(());
+    }
+    push_long_origin((task, run), bytes)
+}
+
+#[inline(never)]
+fn push_long_origin((task, run): SortedOrigin, bytes: &mut Vec<u8>) -> Result<()> {
     let (low, high) = (task as u16 & (LONG_TASK - 1), task >> TASK_BITS);
     let long_task = if high > 0 { LONG_TASK } else { 0 };
     let later_run = if run > 0 { LATER_RUN } else { 0 };
@@ -126,13 +135,24 @@ fn push_origin((task, run): SortedOrigin, bytes: &mut Vec<u8>) -> Result<()> {
 }
 
 /// Removes the position at the start of `bytes` and returns it.
-#[inline]
+///
+/// The short way is inlined: a call would return the position through memory, which takes longer than the rest.
+#[inline(always)]
 fn take_origin(bytes: &mut &[u8]) -> Result<SortedOrigin> {
     let Some((head, rest)) = bytes.split_first_chunk() else {
         return Err(Error::internal("a position is cut short".to_owned()));
     };
     *bytes = rest;
     let head = u16::from_le_bytes(*head);
+    if head < LONG_TASK {
+        return Ok((head.into(), 0));
+    }
+    take_long_origin(head, bytes)
+}
+
+/// Removes what follows the first bytes of a position, and returns the position.
+#[inline(never)]
+fn take_long_origin(head: u16, bytes: &mut &[u8]) -> Result<SortedOrigin> {
     let (mut task, mut run) = (usize::from(head & (LONG_TASK - 1)), 0);
     if head & LONG_TASK != 0 {
         task |= codec::decode_prefix::<usize>(bytes)? << TASK_BITS;
