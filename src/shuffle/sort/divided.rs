@@ -12,7 +12,7 @@ const DIGIT_BITS: u32 = 8;
 const DIGITS: usize = 1 << DIGIT_BITS;
 
 /// Minimum number of items for a radix sort. For fewer items, comparing takes less time than the second buffer.
-const MIN_RADIX_ITEMS: usize = if cfg!(test) { 64 } else { 512 };
+pub(super) const MIN_RADIX_ITEMS: usize = if cfg!(test) { 64 } else { 512 };
 
 /// Binary logarithm of the number of items in a part, if numbers are spread evenly. These fit into the cache.
 const PART_BITS: u32 = if cfg!(test) { 8 } else { 13 };

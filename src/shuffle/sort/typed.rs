@@ -6,6 +6,7 @@ use std::mem;
 
 use super::Sort;
 use super::divided::radix_sort_in_parts;
+use super::guess::{self, sort_by_guess};
 use super::natural_runs::{self, NaturalRun};
 use crate::error::{Error, Result};
 use crate::pipeline::{Call, Data, Owned, Peek, Record, Ref};
@@ -220,11 +221,11 @@ impl<C: TypedSort> Sort for Typed<C> {
         let sort_bytes = match C::is_ranked() {
             // The sort needs a second buffer.
             true => buffer.items.len() * 2 * size_of::<RankedItem>(),
-            // A stable sort needs a buffer for half of its input.
-            false => {
+            false => guess::sort_bytes::<C::Item>(buffer.items.len()).unwrap_or_else(|| {
+                // A stable sort needs a buffer for half of its input.
                 let sorted_at_once = buffer.items.len().min(natural_run_items::<C::Item>());
                 sorted_at_once / 2 * size_of::<Tagged<C::Item>>()
-            }
+            }),
         };
         items_bytes + sort_bytes + buffer.heap_bytes + buffer.encoded.capacity()
     }
@@ -363,12 +364,15 @@ fn for_each_ranked<C: TypedSort>(
 /// Calls `each` with the items in order. Stable: equal items keep the order in which this thread received them.
 fn for_each_sorted<C: TypedSort>(
     sort: &C,
-    items: &mut [Tagged<C::Item>],
+    items: &mut Vec<Tagged<C::Item>>,
     stop: &StopFlag,
     each: impl FnMut(&Tagged<C::Item>) -> Result<()>,
 ) -> Result<()> {
     if C::is_ranked() {
         return for_each_ranked(sort, items, stop, each);
+    }
+    if sort_by_guess(items, stop, |a, b| sort.compare(a, b))? {
+        return items.iter().try_for_each(each);
     }
     let len = natural_run_items::<C::Item>();
     stop.interruptible(|interrupt| {
