@@ -226,6 +226,9 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Sorts the records with `compare`, which must be a total order. Stable: records that compare equal keep their
     /// order. Wide.
     ///
+    /// If the records are integers, floating-point numbers or characters, and `compare` is their natural order or its
+    /// reverse, the sort compares each record only once or twice.
+    ///
     /// If `compare` is not a total order, the result has all records, in an unspecified order, or the job fails as if a
     /// closure had panicked. The sorting functions of std may panic in this case.
     ///

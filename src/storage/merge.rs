@@ -191,13 +191,13 @@ impl<S: MergeInput, O: MergeOrder<S::Record>> Merge<S, O> {
         let mut node = (self.sources.len() + source) / 2;
         while node > 0 {
             let loser = self.losers[node];
-            // Branchless: the winner is random, so every other branch would be mispredicted.
-            let wins = loser.rank < winner.rank;
-            let (mut first, mut second) = swapped_if(wins, winner, loser);
+            let mut wins = loser.rank < winner.rank;
             // Equal ranks are either rare or the rule, so this branch is predictable.
-            if loser.rank == winner.rank && self.is_before(loser, winner) {
-                (first, second) = (loser, winner);
+            if loser.rank == winner.rank {
+                wins = self.is_before(loser, winner);
             }
+            // Branchless: the winner is random, so every other branch would be mispredicted.
+            let (first, second) = swapped_if(wins, winner, loser);
             self.losers[node] = second;
             winner = first;
             node /= 2;
@@ -224,11 +224,10 @@ impl<S: MergeInput, O: MergeOrder<S::Record>> Merge<S, O> {
             self.sources[b.source].current(),
         );
         match records {
-            (Some(first), Some(second)) => match self.order.compare(first, second) {
-                Ordering::Less => true,
-                Ordering::Equal => a.source < b.source,
-                Ordering::Greater => false,
-            },
+            (Some(first), Some(second)) => {
+                let order = self.order.compare(first, second);
+                order.then(a.source.cmp(&b.source)).is_lt()
+            }
             (first, _) => first.is_some(),
         }
     }

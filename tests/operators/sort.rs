@@ -5,6 +5,7 @@
     reason = "a process tells another one what it measured"
 )]
 
+use std::cmp::Ordering;
 use std::fmt::Debug;
 use std::path::Path;
 
@@ -240,6 +241,66 @@ fn by_comparison_and_by_cached_key() {
         move |bag| bag.sort_by_cached_key(reversed),
         &expected,
     );
+}
+
+/// Sorts numbers by `compare` and by its reverse. Compares bits, which distinguish -0.0 and 0.0.
+fn sorts_by<T, U>(records: &[T], compare: fn(&T, &T) -> Ordering, bits: fn(T) -> U)
+where
+    T: Data + Copy + Sync,
+    U: Data + Copy + PartialEq + Debug,
+{
+    let expected = |compare: &dyn Fn(&T, &T) -> Ordering| -> Vec<U> {
+        let mut sorted = records.to_vec();
+        sorted.sort_by(compare);
+        sorted.into_iter().map(bits).collect()
+    };
+    let sort = |bag: Bag<T>| bag.sort_by(compare).map(bits).boxed();
+    sorts_as(records.to_vec(), sort, &expected(&compare));
+    let reverse = move |a: &T, b: &T| compare(b, a);
+    let sort = |bag: Bag<T>| bag.sort_by(reverse).map(bits).boxed();
+    sorts_as(records.to_vec(), sort, &expected(&reverse));
+}
+
+#[test]
+fn numbers_sort_by_comparisons() {
+    let numbers = || numbers(40_000).into_iter();
+    let spread = || numbers().map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    sorts_by(&numbers().collect::<Vec<_>>(), u64::cmp, u64::from);
+    let few = numbers().map(|n| n % 300);
+    sorts_by(&few.collect::<Vec<u64>>(), u64::cmp, u64::from);
+    let signed = spread().map(|n| n as i64);
+    sorts_by(&signed.collect::<Vec<_>>(), i64::cmp, i64::from);
+    let short = spread().map(|n| n as i32);
+    sorts_by(&short.collect::<Vec<_>>(), i32::cmp, i32::from);
+    let chars = numbers().filter_map(|n| char::from_u32(n as u32 % 0x11_0000));
+    sorts_by(&chars.collect::<Vec<_>>(), char::cmp, char::from);
+    let floats: Vec<f64> = spread().map(f64::from_bits).collect();
+    sorts_by(&floats, f64::total_cmp, f64::to_bits);
+    let floats: Vec<f32> = spread().map(|n| f32::from_bits(n as u32)).collect();
+    sorts_by(&floats, f32::total_cmp, f32::to_bits);
+    let floats: Vec<f32> = spread().map(|n| n as i16 as f32 / 8.0).collect();
+    sorts_by(&floats, |a, b| a.partial_cmp(b).unwrap(), f32::to_bits);
+}
+
+#[test]
+fn numbers_that_compare_equal_keep_their_order() {
+    let zeros: Vec<f64> = (0..30_000)
+        .zip(numbers(30_000))
+        .map(|(n, number)| match number % 30 {
+            0 => -0.0,
+            1 => 0.0,
+            _ => number as f64 - f64::from(n),
+        })
+        .collect();
+    sorts_by(&zeros, |a, b| a.partial_cmp(b).unwrap(), f64::to_bits);
+    let numbers: Vec<i64> = numbers(40_000)
+        .iter()
+        .map(|n| (n % 30_000) as i64 - 300)
+        .collect();
+    sorts_by(&numbers, |a, b| (a / 10).cmp(&(b / 10)), i64::from);
+    // Few are negative, so that nearly all are in their natural order.
+    sorts_by(&numbers, |a, b| a.abs().cmp(&b.abs()), i64::from);
+    sorts_by(&numbers, |a, b| (a % 100).cmp(&(b % 100)), i64::from);
 }
 
 #[test]

@@ -17,12 +17,10 @@ const SAMPLES: usize = 16;
 
 /// Sorts numbers that agree in their top `same_bits` bits. `scratch` provides memory for the same number of numbers.
 pub(crate) fn radix_sort(numbers: &mut Vec<u64>, scratch: &mut Vec<u64>, same_bits: u32) {
-    let number = |number: &u64| *number;
-    let sort = |alike: &mut [u64]| alike.sort_unstable();
     let heavy = Digits::of(numbers.len(), same_bits)
         .and_then(|digits| Some((digits.lowest, heavy_prefix(numbers, digits.lowest)?)));
     let Some((lowest, heavy)) = heavy else {
-        return radix_sort_by(numbers, scratch, same_bits, number, sort);
+        return radix_sort_all(numbers, scratch, same_bits);
     };
     // Numbers with this prefix stay where they are. Every pass would wait for the counter of one digit.
     scratch.clear();
@@ -33,17 +31,26 @@ pub(crate) fn radix_sort(numbers: &mut Vec<u64>, scratch: &mut Vec<u64>, same_bi
         }
         is_heavy
     });
-    sort_alike(numbers, |number| number >> lowest, sort);
+    sort_alike(numbers, |number| number >> lowest);
     // A third buffer of their length fits into the memory of two only if they are the lesser part.
     if scratch.len() <= numbers.len() {
-        radix_sort_by(scratch, &mut Vec::new(), same_bits, number, sort);
+        radix_sort_all(scratch, &mut Vec::new(), same_bits);
     } else {
-        sort(scratch);
+        scratch.sort_unstable();
     }
     let before = scratch.partition_point(|number| number >> lowest < heavy);
     let (before, after) = scratch.split_at(before);
     numbers.splice(..0, before.iter().copied());
     numbers.extend_from_slice(after);
+}
+
+/// Like [`radix_sort`], whether or not most numbers have the same prefix.
+fn radix_sort_all(numbers: &mut Vec<u64>, scratch: &mut Vec<u64>, same_bits: u32) {
+    scratch.clear();
+    scratch.resize(numbers.len(), 0);
+    if radix_sort_by(numbers, scratch, same_bits, |number| *number) {
+        std::mem::swap(numbers, scratch);
+    }
 }
 
 /// Returns the prefix, from bit `lowest` up, that most numbers of a sample have, if there is one.
@@ -86,41 +93,40 @@ impl Digits {
     }
 }
 
-/// Sorts items, whose order begins with that of a number. The numbers agree in their top `same_bits` bits. Calls `sort` for
-/// items that agree in more bits, if they are not in order.
+/// Sorts items, whose order begins with that of a number. The numbers agree in their top `same_bits` bits. `scratch` has
+/// the same length. Returns `true` if the result is there instead of in `items`.
 pub(crate) fn radix_sort_by<T: Copy + Ord>(
-    items: &mut Vec<T>,
-    scratch: &mut Vec<T>,
+    items: &mut [T],
+    scratch: &mut [T],
     same_bits: u32,
     number: impl Fn(&T) -> u64 + Copy,
-    sort: impl Fn(&mut [T]),
-) {
+) -> bool {
     let Some(digits) = Digits::of(items.len(), same_bits) else {
-        return sort(items);
+        items.sort_unstable();
+        return false;
     };
     let Digits { bits, lowest, .. } = digits;
     let mut starts = count_digits(items, number, lowest, bits, digits.passes);
-    scratch.clear();
-    scratch.resize(items.len(), items[0]);
+    let (mut from, mut to) = (items, scratch);
     for (pass, starts) in (0..digits.passes).zip(starts.chunks_exact_mut(1 << bits)) {
         let shift = lowest + bits * pass;
-        scatter(items, scratch, |item| number(item) >> shift, starts);
-        std::mem::swap(items, scratch);
+        scatter(from, to, |item| number(item) >> shift, starts);
+        std::mem::swap(&mut from, &mut to);
     }
-    sort_alike(items, |item| number(item) >> lowest, sort);
+    sort_alike(from, |item| number(item) >> lowest);
+    digits.passes % 2 == 1
 }
 
-/// Copies items to `to`, in the order of the digit of `digit_bits` bits that follows the top `same_bits` bits of a number.
-/// Returns the end position of each digit value.
+/// Copies items to `to`, which has the same length, in the order of the digit of `digit_bits` bits that follows the top
+/// `same_bits` bits of a number. Returns the end position of each digit value.
 pub(crate) fn divide_by<T: Copy>(
     items: &[T],
-    to: &mut Vec<T>,
+    to: &mut [T],
     (same_bits, digit_bits): (u32, u32),
     number: impl Fn(&T) -> u64 + Copy,
 ) -> Vec<u32> {
     let lowest = u64::BITS - same_bits - digit_bits;
     let mut ends = count_digits(items, number, lowest, digit_bits, 1);
-    to.extend_from_slice(items);
     scatter(items, to, |item| number(item) >> lowest, &mut ends);
     ends
 }
@@ -162,14 +168,14 @@ fn scatter<T: Copy>(from: &[T], to: &mut [T], number: impl Fn(&T) -> u64, starts
 }
 
 /// Completes the sort: items that agree in `number` may still be out of order.
-fn sort_alike<T: Ord>(items: &mut [T], number: impl Fn(&T) -> u64, sort: impl Fn(&mut [T])) {
+fn sort_alike<T: Ord>(items: &mut [T], number: impl Fn(&T) -> u64) {
     let mut start = 0;
     while let Some(sorted) = items[start..].windows(2).position(|pair| pair[0] > pair[1]) {
         let at = start + sorted;
         let is_alike = |item: &&T| number(item) == number(&items[at]);
         let before = items[..at].iter().rev().take_while(is_alike).count();
         let end = at + items[at..].iter().take_while(is_alike).count();
-        sort(&mut items[at - before..end]);
+        items[at - before..end].sort_unstable();
         start = end;
     }
 }

@@ -16,7 +16,8 @@
 //! | --- | --- |
 //! | `bytes` | records that are sorted by their bytes: text |
 //! | `numbers`, `word` | numbers and pairs of numbers in their natural order |
-//! | `divided` | a sort of many items in parts |
+//! | `divided` | sorts of many items in parts |
+//! | `guess` | a guess at the order of a comparison of numbers |
 //! | `natural_runs` | records that consist of a few natural runs |
 //! | `typed`, `keyed` | records that are sorted by a comparison, or by a key |
 //! | `sample` | every 2^k-th record of a task |
@@ -29,6 +30,7 @@
 
 mod bytes;
 mod divided;
+mod guess;
 mod keyed;
 mod natural_runs;
 mod numbers;

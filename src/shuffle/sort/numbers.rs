@@ -5,31 +5,18 @@
 use std::cmp::Ordering;
 use std::marker::PhantomData;
 
-use super::divided::{same_bits, sort_divided};
+use super::divided::radix_sort_in_parts;
 use super::natural_runs::{self, natural_runs};
 use super::word::Word;
 use super::{Sort, Stable};
 use crate::error::{Error, Result};
 use crate::pipeline::Data;
 use crate::portable::portable;
-use crate::shuffle::memory::radix_sort::{divide_by, radix_sort_by};
 use crate::task::{Interrupt, StopFlag};
 
 /// Fraction by which a full buffer grows. If it doubled, one run would take the memory of two.
 const GROWTH: usize = 4;
 const MIN_WORDS: usize = 256;
-
-/// Minimum number of words that are divided. For fewer words, comparing takes less time than the other buffers.
-const MIN_DIVIDED_WORDS: usize = if cfg!(test) { 64 } else { 512 };
-
-/// Binary logarithm of the number of words in a part that is sorted in the cache, if words are spread evenly.
-const PART_BITS: u32 = if cfg!(test) { 8 } else { 13 };
-
-/// Maximum number of words in such a part.
-const MAX_PART_WORDS: usize = 8 << PART_BITS;
-
-/// Maximum number of bits of the digit that divides the words. More would access too many pages at once.
-const MAX_DIGIT_BITS: u32 = 11;
 
 /// Orders records by their words.
 pub(crate) struct Numbers<T, W>(PhantomData<fn(T) -> W>);
@@ -141,47 +128,9 @@ impl<T: Data, W: Word> Sort for Numbers<T, W> {
     }
 }
 
-/// Sorts words by a radix sort. Those that agree in many bits are compared.
-///
-/// The words are first divided by their top bits, so that the other passes run in the cache: of 2.5 million words, each
-/// pass over all of them takes 8 ns per word. A part that is larger, because the words are not spread evenly, is sorted
-/// in place, because it has no second buffer. So is a buffer of 2^32 words or more, whose positions need more bits.
+/// Sorts words by a radix sort.
 fn sort<W: Word>(words: &mut [W], interrupt: Interrupt<'_>) {
-    let top = |word: &W| word.top();
-    interrupt.check();
-    if words.len() < MIN_DIVIDED_WORDS {
-        return words.sort_unstable();
-    }
-    if u32::try_from(words.len()).is_err() {
-        return sort_divided(words, interrupt, top, |part| part.sort_unstable());
-    }
-    let bits = words.len().ilog2();
-    let digit_bits = bits.saturating_sub(PART_BITS).clamp(1, MAX_DIGIT_BITS);
-    let digit = (
-        same_bits(words, top).min(u64::BITS - digit_bits),
-        digit_bits,
-    );
-    let mut divided = Vec::new();
-    let ends = divide_by(words, &mut divided, digit, top);
-    let (mut part, mut scratch) = (Vec::new(), Vec::new());
-    let mut start = 0;
-    for end in ends {
-        let range = start..end as usize;
-        start = range.end;
-        let (from, to) = (&divided[range.clone()], &mut words[range]);
-        if from.len() > MAX_PART_WORDS {
-            to.copy_from_slice(from);
-            sort_divided(to, interrupt, top, |part| part.sort_unstable());
-            continue;
-        }
-        interrupt.check();
-        part.clear();
-        part.extend_from_slice(from);
-        let same_bits_of_part = same_bits(&part, top);
-        let sort_alike = |alike: &mut [W]| alike.sort_unstable();
-        radix_sort_by(&mut part, &mut scratch, same_bits_of_part, top, sort_alike);
-        to.copy_from_slice(&part);
-    }
+    radix_sort_in_parts(words, interrupt, |word| word.top());
 }
 
 #[cfg(test)]
@@ -216,6 +165,7 @@ mod tests {
         sorts(|n| hashed(n) | u64::MAX << 9);
         sorts(|_| 7_u64);
         sorts(|n| if n == 9 { u64::MAX } else { hashed(n) >> 40 }); // nearly all in one part
+        sorts(|n| hashed(n) >> (n % 64)); // a part in each part
         sorts(|n| LEN - n);
         sorts(|n| u128::from(hashed(n)) << 64 | u128::from(n));
         sorts(|n| u128::from(hashed(n) % 50) << 64 | u128::from(hashed(n + LEN)));

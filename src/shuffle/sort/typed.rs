@@ -5,11 +5,13 @@ use std::marker::PhantomData;
 use std::mem;
 
 use super::Sort;
-use super::divided::sort_divided;
+use super::divided::radix_sort_in_parts;
+use super::guess::{self, sort_by_guess};
 use super::natural_runs::{self, NaturalRun};
 use crate::error::{Error, Result};
 use crate::pipeline::{Call, Data, Owned, Peek, Record, Ref};
 use crate::portable::{Portable, portable};
+use crate::shuffle::memory::hints::prefetch;
 use crate::storage::codec::{self, Sampling};
 use crate::storage::merge::MergeOrder;
 use crate::task::StopFlag;
@@ -109,8 +111,17 @@ const TASK_BITS: u32 = 14;
 const LONG_TASK: u16 = 1 << TASK_BITS;
 const LATER_RUN: u16 = 2 << TASK_BITS;
 
-#[inline]
+#[inline(always)]
 fn push_origin((task, run): SortedOrigin, bytes: &mut Vec<u8>) -> Result<()> {
+    if task < usize::from(LONG_TASK) && run == 0 {
+        bytes.extend_from_slice(&(task as u16).to_le_bytes());
+        return Ok(());
+    }
+    push_long_origin((task, run), bytes)
+}
+
+#[inline(never)]
+fn push_long_origin((task, run): SortedOrigin, bytes: &mut Vec<u8>) -> Result<()> {
     let (low, high) = (task as u16 & (LONG_TASK - 1), task >> TASK_BITS);
     let long_task = if high > 0 { LONG_TASK } else { 0 };
     let later_run = if run > 0 { LATER_RUN } else { 0 };
@@ -125,13 +136,24 @@ fn push_origin((task, run): SortedOrigin, bytes: &mut Vec<u8>) -> Result<()> {
 }
 
 /// Removes the position at the start of `bytes` and returns it.
-#[inline]
+///
+/// The short way is inlined: a call would return the position through memory, which takes longer than the rest.
+#[inline(always)]
 fn take_origin(bytes: &mut &[u8]) -> Result<SortedOrigin> {
     let Some((head, rest)) = bytes.split_first_chunk() else {
         return Err(Error::internal("a position is cut short".to_owned()));
     };
     *bytes = rest;
     let head = u16::from_le_bytes(*head);
+    if head < LONG_TASK {
+        return Ok((head.into(), 0));
+    }
+    take_long_origin(head, bytes)
+}
+
+/// Removes what follows the first bytes of a position, and returns the position.
+#[inline(never)]
+fn take_long_origin(head: u16, bytes: &mut &[u8]) -> Result<SortedOrigin> {
     let (mut task, mut run) = (usize::from(head & (LONG_TASK - 1)), 0);
     if head & LONG_TASK != 0 {
         task |= codec::decode_prefix::<usize>(bytes)? << TASK_BITS;
@@ -197,12 +219,13 @@ impl<C: TypedSort> Sort for Typed<C> {
     fn bytes(buffer: &TypedBuffer<C::Item>) -> usize {
         let items_bytes = buffer.items.capacity() * size_of::<Tagged<C::Item>>();
         let sort_bytes = match C::is_ranked() {
-            true => buffer.items.len() * size_of::<RankedItem>(),
-            // A stable sort needs a buffer for half of its input.
-            false => {
+            // The sort needs a second buffer.
+            true => buffer.items.len() * 2 * size_of::<RankedItem>(),
+            false => guess::sort_bytes::<C::Item>(buffer.items.len()).unwrap_or_else(|| {
+                // A stable sort needs a buffer for half of its input.
                 let sorted_at_once = buffer.items.len().min(natural_run_items::<C::Item>());
                 sorted_at_once / 2 * size_of::<Tagged<C::Item>>()
-            }
+            }),
         };
         items_bytes + sort_bytes + buffer.heap_bytes + buffer.encoded.capacity()
     }
@@ -305,6 +328,9 @@ fn natural_run_items<T>() -> usize {
     }
 }
 
+/// Prefetch distance, in items: the sorted items are scattered over the buffer.
+const PREFETCH_DISTANCE: usize = 16;
+
 /// Rank and index of an item.
 type RankedItem = (u64, usize);
 
@@ -318,28 +344,35 @@ fn for_each_ranked<C: TypedSort>(
     let ranks = items.iter().map(|(_, item)| sort.rank(item));
     let mut ranked: Vec<RankedItem> = ranks.zip(0..).collect();
     stop.interruptible(|interrupt| {
-        let compare = |a: &RankedItem, b: &RankedItem| {
-            interrupt.check();
-            let by_item = || sort.compare(&items[a.1].1, &items[b.1].1);
-            a.0.cmp(&b.0).then_with(by_item).then(a.1.cmp(&b.1))
-        };
-        let sort_part = |part: &mut [RankedItem]| part.sort_unstable_by(compare);
-        sort_divided(&mut ranked, interrupt, |(rank, _)| *rank, sort_part);
+        radix_sort_in_parts(&mut ranked, interrupt, |(rank, _)| *rank);
+        for alike in ranked.chunk_by_mut(|a, b| a.0 == b.0) {
+            alike.sort_by(|a, b| {
+                interrupt.check();
+                sort.compare(&items[a.1].1, &items[b.1].1)
+            });
+        }
     })?;
-    ranked
-        .iter()
-        .try_for_each(|(_, index)| each(&items[*index]))
+    for (at, (_, index)) in ranked.iter().enumerate() {
+        if let Some((_, ahead)) = ranked.get(at + PREFETCH_DISTANCE) {
+            prefetch(&raw const items[*ahead]);
+        }
+        each(&items[*index])?;
+    }
+    Ok(())
 }
 
 /// Calls `each` with the items in order. Stable: equal items keep the order in which this thread received them.
 fn for_each_sorted<C: TypedSort>(
     sort: &C,
-    items: &mut [Tagged<C::Item>],
+    items: &mut Vec<Tagged<C::Item>>,
     stop: &StopFlag,
     each: impl FnMut(&Tagged<C::Item>) -> Result<()>,
 ) -> Result<()> {
     if C::is_ranked() {
         return for_each_ranked(sort, items, stop, each);
+    }
+    if sort_by_guess(items, stop, |a, b| sort.compare(a, b))? {
+        return items.iter().try_for_each(each);
     }
     let len = natural_run_items::<C::Item>();
     stop.interruptible(|interrupt| {

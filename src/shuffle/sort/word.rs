@@ -1,4 +1,4 @@
-//! Integers, characters and pairs of integers as words of the same order, in code that is generic over sized types.
+//! Numbers, characters and pairs of integers as words of the same order, in code that is generic over sized types.
 //!
 //! As in [`owned_bytes`](crate::pipeline::owned_bytes), the compiler removes the type checks.
 
@@ -81,6 +81,30 @@ impl Ordered for char {
     }
 }
 
+macro_rules! ordered_floats {
+    ($($float:ty, $bits:ty);*) => {$(
+        /// In the order of `total_cmp`.
+        impl Ordered for $float {
+            #[inline(always)]
+            fn to_bits(self) -> u64 {
+                let bits = <$float>::to_bits(self);
+                let sign = 1 << (<$bits>::BITS - 1);
+                // The bits of a negative number, without the sign, grow with its distance from zero.
+                (if bits & sign == 0 { bits | sign } else { !bits }).into()
+            }
+
+            #[inline(always)]
+            fn from_bits(bits: u64) -> Option<Self> {
+                let sign = 1 << (<$bits>::BITS - 1);
+                let bits = <$bits>::try_from(bits).ok()?;
+                Some(<$float>::from_bits(if bits & sign == 0 { !bits } else { bits ^ sign }))
+            }
+        }
+    )*};
+}
+
+ordered_floats!(f32, u32; f64, u64);
+
 /// Returns `value` as a `T`, if that is its type.
 #[inline(always)]
 fn cast<T: 'static, U: 'static>(value: Option<U>) -> Option<T> {
@@ -98,14 +122,14 @@ fn is<T: 'static, U: 'static>() -> bool {
 /// Implements the methods of [`Word`] that depend on `T`, for the given types. `$bits` and `$value` convert one of
 /// their values.
 macro_rules! of_types {
-    ([$($type:ty),* $(,)?], $bits:expr, $value:expr) => {
+    ($visibility:vis [$($type:ty),* $(,)?], $bits:expr, $value:expr) => {
         #[inline(always)]
-        fn is_for<T: 'static>() -> bool {
+        $visibility fn is_for<T: 'static>() -> bool {
             $(is::<T, $type>())||*
         }
 
         #[inline(always)]
-        fn of<T: 'static>(record: &T) -> Option<Self> {
+        $visibility fn of<T: 'static>(record: &T) -> Option<Self> {
             let record: &dyn Any = record;
             $(
                 if let Some(record) = record.downcast_ref::<$type>() {
@@ -116,7 +140,7 @@ macro_rules! of_types {
         }
 
         #[inline(always)]
-        fn record<T: 'static>(self) -> Option<T> {
+        $visibility fn record<T: 'static>(self) -> Option<T> {
             $(
                 if is::<T, $type>() {
                     let value: Option<$type> = $value(self);
@@ -148,6 +172,20 @@ impl Word for u64 {
     #[inline(always)]
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         Some(Self::from_be_bytes(bytes.try_into().ok()?))
+    }
+}
+
+/// A number or a character as a word. Floating-point numbers are in the order of `total_cmp`.
+///
+/// This is not a [`Word`], because equal floating-point numbers may have different words: those of -0.0 and 0.0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct TotalWord(pub(super) u64);
+
+impl TotalWord {
+    of_types! {
+        pub(super) [u8, u16, u32, u64, usize, i8, i16, i32, i64, isize, char, f32, f64],
+        |number| Self(Ordered::to_bits(number)),
+        |word: Self| Ordered::from_bits(word.0)
     }
 }
 
@@ -221,8 +259,39 @@ mod tests {
     }
 
     #[test]
+    fn words_of_floats_have_the_total_order() {
+        let floats = [
+            -f64::NAN,
+            f64::NEG_INFINITY,
+            -1.5,
+            -0.0,
+            0.0,
+            1e-320,
+            1.5,
+            f64::INFINITY,
+            f64::NAN,
+        ];
+        for a in floats {
+            let (word, short) = (TotalWord::of(&a), TotalWord::of(&(a as f32)));
+            let found: Option<f64> = word.unwrap().record();
+            assert_eq!(found.map(f64::to_bits), Some(a.to_bits()));
+            let found: Option<f32> = short.unwrap().record();
+            assert_eq!(found.map(f32::to_bits), Some((a as f32).to_bits()));
+            for b in floats {
+                assert_eq!(a.total_cmp(&b), word.cmp(&TotalWord::of(&b)), "{a}, {b}");
+                let (order, other) = (
+                    (a as f32).total_cmp(&(b as f32)),
+                    TotalWord::of(&(b as f32)),
+                );
+                assert_eq!(order, short.cmp(&other), "{a}, {b}");
+            }
+        }
+    }
+
+    #[test]
     fn other_types_have_none() {
         assert!(!u64::is_for::<f64>() && !u64::is_for::<String>() && !u128::is_for::<u64>());
+        assert!(!TotalWord::is_for::<bool>());
         assert_eq!(u64::of(&"a"), None);
         assert_eq!(7_u64.record::<String>(), None);
     }

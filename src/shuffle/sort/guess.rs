@@ -1,0 +1,336 @@
+//! A guess at the order of a comparison: most comparisons of numbers have their natural order, or its reverse.
+//!
+//! A closure cannot be inspected, but its result can be predicted. Numbers are sorted by the predicted order, which
+//! needs no comparison, and then each is compared with its neighbour. If none is greater than the next one, only equal
+//! numbers have to return to the order of arrival. Otherwise, all do, to be sorted by the comparison.
+
+use std::cmp::Ordering;
+use std::mem;
+
+use super::divided::{MIN_RADIX_ITEMS, radix_sort_in_parts};
+use super::natural_runs::natural_runs;
+use super::word::TotalWord;
+use crate::error::{Error, Result};
+use crate::task::{Interrupt, StopFlag};
+
+/// Minimum distance of the pairs of neighbours that are compared for a guess, in items.
+const MIN_SAMPLE_DISTANCE: usize = 16;
+
+/// Maximum number of these pairs. They take a thousandth of the time of a sort, and a wrong guess adds a fifth.
+const MAX_SAMPLES: usize = 1 << 10;
+
+/// A number as a word of the predicted order, with its place.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Placed {
+    word: u64,
+    /// The task, and in the lower half the index in the order of arrival.
+    place: u64,
+}
+
+impl Placed {
+    #[inline]
+    fn index(self) -> usize {
+        self.place as u32 as usize
+    }
+
+    #[inline]
+    fn task(self) -> usize {
+        (self.place >> u32::BITS) as usize
+    }
+}
+
+/// A predicted order: the bits in which its words differ from those of the natural order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Guess(u64);
+
+impl Guess {
+    const NATURAL: Self = Self(0);
+    const REVERSE: Self = Self(u64::MAX);
+
+    /// Returns `None` if the order of `compare` is another one for one of the samples.
+    fn at<T: 'static>(items: &[(usize, T)], compare: impl Fn(&T, &T) -> Ordering) -> Option<Self> {
+        let distance = items.len().div_ceil(MAX_SAMPLES);
+        let samples = items.chunks_exact(distance.max(MIN_SAMPLE_DISTANCE));
+        let mut guesses = samples.filter_map(|sample| {
+            let (first, second) = (&sample[0].1, &sample[1].1);
+            let natural = TotalWord::of(first).cmp(&TotalWord::of(second));
+            // Identical numbers show nothing.
+            natural.is_ne().then(|| match compare(first, second) {
+                order if order == natural => Some(Self::NATURAL),
+                order if order == natural.reverse() => Some(Self::REVERSE),
+                _ => None,
+            })
+        });
+        let guess = guesses.next()??;
+        guesses.all(|other| other == Some(guess)).then_some(guess)
+    }
+
+    #[inline]
+    fn place<T: 'static>(self, index: usize, (task, item): &(usize, T)) -> Option<Placed> {
+        Some(Placed {
+            word: TotalWord::of(item)?.0 ^ self.0,
+            place: (*task as u64) << u32::BITS | index as u64,
+        })
+    }
+
+    #[inline]
+    fn item<T: 'static>(self, placed: Placed) -> Option<T> {
+        TotalWord(placed.word ^ self.0).record()
+    }
+}
+
+/// Returns the memory that the sort needs in addition to the items, in bytes; `None` if it is not for this type.
+pub(super) fn sort_bytes<T: 'static>(items: usize) -> Option<usize> {
+    TotalWord::is_for::<T>().then_some(items * size_of::<Placed>())
+}
+
+/// Sorts items, each with its task, if their order is as predicted. Tasks come in ascending order. Stable: equal items
+/// keep their order.
+///
+/// Returns `false`, and leaves the items as they are, if their order is not as predicted, if they are few, or if they
+/// consist of a few natural runs.
+pub(super) fn sort_by_guess<T: 'static>(
+    items: &mut Vec<(usize, T)>,
+    stop: &StopFlag,
+    compare: impl Fn(&T, &T) -> Ordering,
+) -> Result<bool> {
+    let fits = |number: usize| u32::try_from(number).is_ok();
+    let places_fit = fits(items.len()) && items.last().is_some_and(|last| fits(last.0));
+    if !TotalWord::is_for::<T>() || items.len() < MIN_RADIX_ITEMS || !places_fit {
+        return Ok(false);
+    }
+    stop.interruptible(|interrupt| {
+        let compare = |first: &T, second: &T| {
+            interrupt.check();
+            compare(first, second)
+        };
+        if let Some(runs) = natural_runs(items, |a, b| compare(&a.1, &b.1).is_le()) {
+            return Ok(runs.len() == 1);
+        }
+        if let Some(runs) = natural_runs(items, |a, b| compare(&a.1, &b.1).is_gt()) {
+            let is_reverse = runs.len() == 1;
+            if is_reverse {
+                items.reverse();
+            }
+            return Ok(is_reverse);
+        }
+        match Guess::at(items, compare) {
+            Some(guess) => sort_as(guess, items, interrupt, compare),
+            None => Ok(false),
+        }
+    })?
+}
+
+/// Returns `false`, and leaves the items as they are, if the guess is wrong.
+fn sort_as<T: 'static>(
+    guess: Guess,
+    items: &mut Vec<(usize, T)>,
+    interrupt: Interrupt<'_>,
+    compare: impl Fn(&T, &T) -> Ordering,
+) -> Result<bool> {
+    // Both conversions keep the memory, because items and places have the same size.
+    let placed = mem::take(items).into_iter().enumerate();
+    let placed = placed.map(|(index, item)| guess.place(index, &item));
+    let no_number = || Error::internal("a word without a number".to_owned());
+    let mut placed: Vec<Placed> = placed.collect::<Option<_>>().ok_or_else(no_number)?;
+    radix_sort_in_parts(&mut placed, interrupt, |placed| placed.word);
+    let is_sorted = sort_equal(&mut placed, interrupt, |first, second| {
+        let (first, second) = (guess.item(first)?, guess.item(second)?);
+        Some(compare(&first, &second))
+    });
+    if !is_sorted {
+        placed = in_order_of_arrival(&placed, interrupt);
+    }
+    let numbers = placed.into_iter();
+    let numbers = numbers.map(|placed| Some((placed.task(), guess.item(placed)?)));
+    *items = numbers.collect::<Option<_>>().ok_or_else(no_number)?;
+    Ok(is_sorted)
+}
+
+/// Sorts equal items by their places. Returns `false` if an item is greater than the next one.
+fn sort_equal(
+    placed: &mut [Placed],
+    interrupt: Interrupt<'_>,
+    compare: impl Fn(Placed, Placed) -> Option<Ordering>,
+) -> bool {
+    let mut start = 0;
+    for at in 1..=placed.len() {
+        if let Some([last, next]) = placed.get(at - 1..at + 1).and_then(|pair| pair.as_array()) {
+            if last.word == next.word {
+                continue;
+            }
+            match compare(*last, *next) {
+                Some(Ordering::Less) => {}
+                Some(Ordering::Equal) => continue,
+                Some(Ordering::Greater) | None => return false,
+            }
+        }
+        placed[start..at].sort_unstable_by(|first, second| {
+            interrupt.check();
+            first.place.cmp(&second.place)
+        });
+        start = at;
+    }
+    true
+}
+
+fn in_order_of_arrival(placed: &[Placed], interrupt: Interrupt<'_>) -> Vec<Placed> {
+    let mut restored = placed.to_vec();
+    for item in placed {
+        interrupt.check();
+        restored[item.index()] = *item;
+    }
+    restored
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::fmt::Debug;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    const LEN: u64 = 5_000;
+
+    fn hashed(n: u64) -> u64 {
+        n.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    fn items<T>(number: impl Fn(u64) -> T) -> Vec<(usize, T)> {
+        (0..LEN)
+            .map(|n| (n as usize / 100, number(hashed(n))))
+            .collect()
+    }
+
+    fn words<T: 'static>(items: &[(usize, T)]) -> Vec<(usize, TotalWord)> {
+        let word = |(task, item): &(usize, T)| (*task, TotalWord::of(item).unwrap());
+        items.iter().map(word).collect()
+    }
+
+    /// Asserts that the guess is right, or that it is not and the numbers are as before.
+    fn sorts<T: Clone + Debug + 'static>(
+        mut items: Vec<(usize, T)>,
+        compare: impl Fn(&T, &T) -> Ordering + Copy,
+        is_right: bool,
+    ) {
+        let mut expected = items.clone();
+        let capacity = items.capacity();
+        let is_sorted = sort_by_guess(&mut items, &StopFlag::default(), compare);
+        assert_eq!(is_sorted.unwrap(), is_right);
+        if is_right {
+            expected.sort_by(|a, b| compare(&a.1, &b.1));
+        }
+        assert!(words(&items) == words(&expected));
+        assert_eq!(items.capacity(), capacity, "in other memory");
+    }
+
+    fn sorts_both_ways<T: Clone + Debug + 'static>(
+        number: impl Fn(u64) -> T,
+        compare: impl Fn(&T, &T) -> Ordering + Copy,
+    ) {
+        sorts(items(&number), compare, true);
+        sorts(items(&number), |a, b| compare(b, a), true);
+    }
+
+    #[test]
+    fn numbers_in_their_natural_order_and_its_reverse_are_guessed() {
+        sorts_both_ways(|n| n, u64::cmp);
+        sorts_both_ways(|n| n >> 55, u64::cmp);
+        sorts_both_ways(|n| n as i64, i64::cmp);
+        sorts_both_ways(|n| n as i32, i32::cmp);
+        sorts_both_ways(|n| n as u8, u8::cmp);
+        sorts_both_ways(|n| char::from((n >> 56) as u8), char::cmp);
+        sorts_both_ways(|n| n as i64 as f64, f64::total_cmp);
+        sorts_both_ways(|n| n as i32 as f32, f32::total_cmp);
+        sorts_both_ways(f64::from_bits, f64::total_cmp);
+        sorts_both_ways(|n| f32::from_bits(n as u32), f32::total_cmp);
+        sorts_both_ways(|n| n as i16 as f64, |a, b| a.partial_cmp(b).unwrap());
+    }
+
+    #[test]
+    fn equal_numbers_keep_their_order() {
+        let number = |n: u64| match n >> 58 {
+            0 => -0.0,
+            1 => 0.0,
+            _ => n as i64 as f64,
+        };
+        sorts_both_ways(number, |a, b| a.partial_cmp(b).unwrap());
+        // Some are equal, but not those in the samples.
+        sorts_both_ways(|n| n >> 50, |a, b| (a / 10).cmp(&(b / 10)));
+    }
+
+    #[test]
+    fn numbers_in_another_order_stay_as_they_are() {
+        sorts(items(|n| n), |a, b| (a % 1000).cmp(&(b % 1000)), false);
+        sorts(items(|n| n), |a, b| (a >> 63).cmp(&(b >> 63)), false);
+        sorts(items(|n| n), |_, _| Ordering::Equal, true); // one run
+        // The samples are not negative.
+        let number = |n: u64| (n >> 8) as i64 * if n.is_multiple_of(100) { -1 } else { 1 };
+        let by_distance = |a: &i64, b: &i64| a.abs().cmp(&b.abs());
+        sorts(items(number), by_distance, false);
+        sorts(items(number), |a, b| by_distance(b, a), false);
+    }
+
+    #[test]
+    fn few_and_other_records_and_natural_runs_are_not_guessed() {
+        sorts(
+            items(|n| n)[..MIN_RADIX_ITEMS - 1].to_vec(),
+            u64::cmp,
+            false,
+        );
+        let runs = |run: u64, descending: bool| -> Vec<(usize, u64)> {
+            let number = |n| if descending { run - n % run } else { n % run };
+            (0..LEN).map(|n| (0, number(n))).collect()
+        };
+        sorts(runs(LEN, false), u64::cmp, true);
+        sorts(runs(LEN, true), u64::cmp, true);
+        for descending in [false, true] {
+            sorts(runs(LEN / 4, descending), u64::cmp, false);
+            sorts(runs(LEN / 50, descending), u64::cmp, true);
+        }
+        let mut items: Vec<_> = (0..LEN).map(|n| (0, n.to_string())).collect();
+        assert!(!sort_by_guess(&mut items, &StopFlag::default(), String::cmp).unwrap());
+        assert_eq!(sort_bytes::<String>(7), None);
+        // Tasks of more bits than a place has.
+        let mut items = vec![(usize::MAX, 7); MIN_RADIX_ITEMS];
+        assert!(!sort_by_guess(&mut items, &StopFlag::default(), u64::cmp).unwrap());
+    }
+
+    #[test]
+    fn a_stopped_sort_ends_wherever_it_is() {
+        let calls = Cell::new(0);
+        // The guess turns out to be wrong in the last call.
+        let compare = |stop_at: usize, is_wrong: bool, stop: &StopFlag, a: &u64, b: &u64| {
+            calls.set(calls.get() + 1);
+            if calls.get() == stop_at {
+                stop.set();
+                return if is_wrong {
+                    Ordering::Greater
+                } else {
+                    a.cmp(b)
+                };
+            }
+            a.cmp(b)
+        };
+        for (stop_at, is_wrong) in [(3, false), (30, false), (2_000, false), (2_000, true)] {
+            let stop = StopFlag::default();
+            calls.set(0);
+            let compare = |a: &u64, b: &u64| compare(stop_at, is_wrong, &stop, a, b);
+            let outcome = sort_by_guess(&mut items(|n| n), &stop, compare);
+            assert!(outcome.unwrap_err().is_cancelled());
+            assert_eq!(calls.get(), stop_at);
+        }
+    }
+
+    #[test]
+    fn a_panic_passes_through() {
+        let compare = |a: &u64, b: &u64| {
+            assert!(*a != hashed(LEN / 2 + 1), "seven");
+            a.cmp(b)
+        };
+        let sort = || sort_by_guess(&mut items(|n| n), &StopFlag::default(), compare);
+        let payload = catch_unwind(AssertUnwindSafe(sort)).unwrap_err();
+        assert_eq!(payload.downcast_ref(), Some(&"seven"));
+    }
+}
