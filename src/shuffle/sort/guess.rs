@@ -10,7 +10,7 @@ use std::mem;
 use super::divided::{MIN_RADIX_ITEMS, radix_sort_in_parts};
 use super::natural_runs::natural_runs;
 use super::word::TotalWord;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::task::{Interrupt, StopFlag};
 
 /// Minimum distance of the pairs of neighbours that are compared for a guess, in items.
@@ -19,7 +19,7 @@ const MIN_SAMPLE_DISTANCE: usize = 16;
 /// Maximum number of these pairs. They take a thousandth of the time of a sort, and a wrong guess adds a fifth.
 const MAX_SAMPLES: usize = 1 << 10;
 
-/// A number as a word of the predicted order, with its place.
+/// A number as a word of its natural order, with its place.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Placed {
     word: u64,
@@ -28,6 +28,13 @@ struct Placed {
 }
 
 impl Placed {
+    fn new<T: 'static>(index: usize, (task, item): &(usize, T)) -> Self {
+        Self {
+            word: TotalWord::of(item).map_or(0, |word| word.0),
+            place: (*task as u64) << u32::BITS | index as u64,
+        }
+    }
+
     #[inline]
     fn index(self) -> usize {
         self.place as u32 as usize
@@ -39,6 +46,9 @@ impl Placed {
     }
 }
 
+/// The comparison of the numbers that have two words. It is called through a pointer, so that the sort is compiled once.
+type CompareWords<'c> = dyn Fn(u64, u64) -> Ordering + 'c;
+
 /// A predicted order: the bits in which its words differ from those of the natural order.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Guess(u64);
@@ -48,12 +58,12 @@ impl Guess {
     const REVERSE: Self = Self(u64::MAX);
 
     /// Returns `None` if the order of `compare` is another one for one of the samples.
-    fn at<T: 'static>(items: &[(usize, T)], compare: impl Fn(&T, &T) -> Ordering) -> Option<Self> {
+    fn at(items: &[Placed], compare: &CompareWords<'_>) -> Option<Self> {
         let distance = items.len().div_ceil(MAX_SAMPLES);
         let samples = items.chunks_exact(distance.max(MIN_SAMPLE_DISTANCE));
         let mut guesses = samples.filter_map(|sample| {
-            let (first, second) = (&sample[0].1, &sample[1].1);
-            let natural = TotalWord::of(first).cmp(&TotalWord::of(second));
+            let (first, second) = (sample[0].word, sample[1].word);
+            let natural = first.cmp(&second);
             // Identical numbers show nothing.
             natural.is_ne().then(|| match compare(first, second) {
                 order if order == natural => Some(Self::NATURAL),
@@ -65,17 +75,11 @@ impl Guess {
         guesses.all(|other| other == Some(guess)).then_some(guess)
     }
 
-    #[inline]
-    fn place<T: 'static>(self, index: usize, (task, item): &(usize, T)) -> Option<Placed> {
-        Some(Placed {
-            word: TotalWord::of(item)?.0 ^ self.0,
-            place: (*task as u64) << u32::BITS | index as u64,
-        })
-    }
-
-    #[inline]
-    fn item<T: 'static>(self, placed: Placed) -> Option<T> {
-        TotalWord(placed.word ^ self.0).record()
+    /// Turns words of the natural order into those of this one, or back.
+    fn convert(self, items: &mut [Placed]) {
+        if self != Self::NATURAL {
+            items.iter_mut().for_each(|item| item.word ^= self.0);
+        }
     }
 }
 
@@ -95,77 +99,90 @@ pub(super) fn sort_by_guess<T: 'static>(
     compare: impl Fn(&T, &T) -> Ordering,
 ) -> Result<bool> {
     let fits = |number: usize| u32::try_from(number).is_ok();
-    let places_fit = fits(items.len()) && items.last().is_some_and(|last| fits(last.0));
+    let places_fit = fits(items.len()) && matches!(items.last(), Some((task, _)) if fits(*task));
     if !TotalWord::is_for::<T>() || items.len() < MIN_RADIX_ITEMS || !places_fit {
         return Ok(false);
     }
+    // Both conversions keep the memory, because items and places have the same size.
+    let placed = mem::take(items).into_iter().enumerate();
+    let mut placed = placed
+        .map(|(index, item)| Placed::new(index, &item))
+        .collect();
+    let is_sorted = sort_placed(&mut placed, stop, &|first, second| {
+        compare(&number(first), &number(second))
+    })?;
+    let numbers = placed.into_iter();
+    *items = numbers
+        .map(|placed| (placed.task(), number(placed.word)))
+        .collect();
+    Ok(is_sorted)
+}
+
+/// Returns the number that has this word.
+fn number<T: 'static>(word: u64) -> T {
+    match TotalWord(word).record() {
+        Some(number) => number,
+        None => unreachable!("it is the word of a number"),
+    }
+}
+
+fn sort_placed(
+    items: &mut Vec<Placed>,
+    stop: &StopFlag,
+    compare: &CompareWords<'_>,
+) -> Result<bool> {
     stop.interruptible(|interrupt| {
-        let compare = |first: &T, second: &T| {
+        let compare = |first, second| {
             interrupt.check();
             compare(first, second)
         };
-        if let Some(runs) = natural_runs(items, |a, b| compare(&a.1, &b.1).is_le()) {
-            return Ok(runs.len() == 1);
+        if let Some(runs) = natural_runs(items, |a, b| compare(a.word, b.word).is_le()) {
+            return runs.len() == 1;
         }
-        if let Some(runs) = natural_runs(items, |a, b| compare(&a.1, &b.1).is_gt()) {
+        if let Some(runs) = natural_runs(items, |a, b| compare(a.word, b.word).is_gt()) {
             let is_reverse = runs.len() == 1;
             if is_reverse {
                 items.reverse();
             }
-            return Ok(is_reverse);
+            return is_reverse;
         }
-        match Guess::at(items, compare) {
-            Some(guess) => sort_as(guess, items, interrupt, compare),
-            None => Ok(false),
-        }
-    })?
+        let guess = Guess::at(items, &compare);
+        guess.is_some_and(|guess| sort_as(guess, items, interrupt, &compare))
+    })
 }
 
 /// Returns `false`, and leaves the items as they are, if the guess is wrong.
-fn sort_as<T: 'static>(
+fn sort_as(
     guess: Guess,
-    items: &mut Vec<(usize, T)>,
+    items: &mut Vec<Placed>,
     interrupt: Interrupt<'_>,
-    compare: impl Fn(&T, &T) -> Ordering,
-) -> Result<bool> {
-    // Both conversions keep the memory, because items and places have the same size.
-    let placed = mem::take(items).into_iter().enumerate();
-    let placed = placed.map(|(index, item)| guess.place(index, &item));
-    let no_number = || Error::internal("a word without a number".to_owned());
-    let mut placed: Vec<Placed> = placed.collect::<Option<_>>().ok_or_else(no_number)?;
-    radix_sort_in_parts(&mut placed, interrupt, |placed| placed.word);
-    let is_sorted = sort_equal(&mut placed, interrupt, |first, second| {
-        let (first, second) = (guess.item(first)?, guess.item(second)?);
-        Some(compare(&first, &second))
-    });
+    compare: &CompareWords<'_>,
+) -> bool {
+    guess.convert(items);
+    radix_sort_in_parts(items, interrupt, |item| item.word);
+    guess.convert(items);
+    let is_sorted = sort_equal(items, interrupt, compare);
     if !is_sorted {
-        placed = in_order_of_arrival(&placed, interrupt);
+        *items = in_order_of_arrival(items, interrupt);
     }
-    let numbers = placed.into_iter();
-    let numbers = numbers.map(|placed| Some((placed.task(), guess.item(placed)?)));
-    *items = numbers.collect::<Option<_>>().ok_or_else(no_number)?;
-    Ok(is_sorted)
+    is_sorted
 }
 
 /// Sorts equal items by their places. Returns `false` if an item is greater than the next one.
-fn sort_equal(
-    placed: &mut [Placed],
-    interrupt: Interrupt<'_>,
-    compare: impl Fn(Placed, Placed) -> Option<Ordering>,
-) -> bool {
+fn sort_equal(items: &mut [Placed], interrupt: Interrupt<'_>, compare: &CompareWords<'_>) -> bool {
     let mut start = 0;
-    for at in 1..=placed.len() {
-        if let Some([last, next]) = placed.get(at - 1..at + 1).and_then(|pair| pair.as_array()) {
+    for at in 1..=items.len() {
+        if let Some([last, next]) = items.get(at - 1..at + 1).and_then(|pair| pair.as_array()) {
             if last.word == next.word {
                 continue;
             }
-            match compare(*last, *next) {
-                Some(Ordering::Less) => {}
-                Some(Ordering::Equal) => continue,
-                Some(Ordering::Greater) | None => return false,
+            match compare(last.word, next.word) {
+                Ordering::Less => {}
+                Ordering::Equal => continue,
+                Ordering::Greater => return false,
             }
         }
-        placed[start..at].sort_unstable_by(|first, second| {
+        items[start..at].sort_unstable_by(|first, second| {
             interrupt.check();
             first.place.cmp(&second.place)
         });

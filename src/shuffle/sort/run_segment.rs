@@ -73,6 +73,11 @@ pub(super) struct CutRun {
     cuts: Box<[OnceLock<WalkPosition>]>,
 }
 
+/// Returns the position of a cut, which is `found` unless another reader has determined it.
+fn start_at(cut: &OnceLock<WalkPosition>, found: WalkPosition) -> WalkPosition {
+    *cut.get_or_init(|| found)
+}
+
 impl CutRun {
     pub(super) fn new(run: Arc<SortedRun>, partitions: usize) -> Self {
         let cuts = (1..partitions).map(|_| OnceLock::new()).collect();
@@ -94,20 +99,25 @@ impl CutRun {
         if partition == bounds.partitions {
             return Ok(WalkPosition::start_of_piece(self.run.pieces.len()));
         }
-        // Partitions are read in order, so the start of the previous one is almost always known.
-        let cuts = self.cuts[..partition].iter().enumerate().rev();
-        let mut known = cuts.filter_map(|(index, cut)| Some((index + 1, *cut.get()?)));
-        let (first, mut position) = known.next().unwrap_or_default();
+        let (first, mut position) = self.last_start(partition);
         for index in first..partition {
             if !bounds.are_same(index, index + 1) {
                 let is_before = bounds.is_before(sort, index + 1)?;
                 let found = find(sort, &self.run, position, is_before)?;
-                position = *self.cuts[index].get_or_init(|| found);
+                position = start_at(&self.cuts[index], found);
             } else {
-                position = *self.cuts[index].get_or_init(|| position);
+                position = start_at(&self.cuts[index], position);
             }
         }
         Ok(position)
+    }
+
+    /// Returns the last partition up to this one whose start is known, and its start. Partitions are read in order, so the
+    /// start of the previous one is almost always known.
+    fn last_start(&self, partition: usize) -> (usize, WalkPosition) {
+        let cuts = self.cuts[..partition].iter().enumerate().rev();
+        let mut known = cuts.filter_map(|(index, cut)| Some((index + 1, *cut.get()?)));
+        known.next().unwrap_or_default()
     }
 
     fn is_cut(&self) -> bool {
@@ -130,7 +140,7 @@ impl CutRun {
             } else {
                 last
             };
-            last = *cut.get_or_init(|| later);
+            last = start_at(cut, later);
         };
         let mut records = RunSegment::whole(sort, &self.run);
         while records.advance()? {
