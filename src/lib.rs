@@ -782,7 +782,7 @@ pub mod guide {
     #[doc = include_str!("../docs/status.md")]
     #[cfg_attr(
         not(feature = "status"),
-        allow(
+        expect(
             rustdoc::broken_intra_doc_links,
             reason = "the methods need the feature"
         )

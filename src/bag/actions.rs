@@ -14,7 +14,7 @@ use crate::operators::map_partitions::Records;
 use crate::operators::try_step::Outcome;
 use crate::pipeline::{Action, Call, Data, Given, Initial, Pipeline, Plain, Record};
 use crate::scheduler::ResultStage;
-use crate::task::{Flow, Site, Task};
+use crate::task::{Flow, Site, StageCode as _, Task};
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Runs a job: `action` computes a result for each partition, and `consume` receives the results in order. The last
@@ -32,7 +32,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         let stage = ResultStage::new(&*self.pipeline, action, consume);
         let stage = stage.holding_chunks(may_be_partial());
         let outcome = job.run_result_stage(&stage);
-        accept_partial(&stage, outcome)
+        accept_partial(outcome, stage.partitions_done(), stage.partitions())
     }
 
     /// Like [`run`](Self::run), but no results may be missing.
@@ -264,7 +264,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             }
             Ok(())
         });
-        accept_partial(&stage, outcome)
+        accept_partial(outcome, stage.partitions_done(), stage.partitions())
     }
 
     /// Combines all records into one with `op`, or returns `None` if the bag is empty. Runs a job.

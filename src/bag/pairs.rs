@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::Bag;
-use crate::error::{BoxError, Result};
+use crate::error::{BoxError, PlaceError as _, Result};
 use crate::lineage::{Keyed, Node};
 use crate::operators::Then;
 use crate::operators::actions::Collect;
@@ -219,7 +219,7 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     pub fn lookup(&self, key: &K) -> Result<Vec<V>> {
         let site = Site::new("lookup");
         let mut bytes = Vec::new();
-        K::append_bytes(key, &mut bytes).map_err(|error| error.at(site))?;
+        K::append_bytes(key, &mut bytes).at(site)?;
         let keyed = self.node.keyed.filter(|keyed| keyed.is_by::<K>());
         let is_key = KeyIs::new(bytes.clone(), site);
         let Some(Keyed { partitions, .. }) = keyed else {

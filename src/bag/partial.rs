@@ -7,9 +7,7 @@ use serde::Serialize;
 
 use super::Bag;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pipeline::{Action, Pipeline, Record};
-use crate::scheduler::ResultStage;
-use crate::task::StageCode;
+use crate::pipeline::{Pipeline, Record};
 
 /// The result of an action that may cover only the first partitions of a bag. Returned by [`Bag::partial`].
 ///
@@ -119,11 +117,12 @@ pub(super) fn may_be_partial() -> bool {
     EXTENT.with_borrow(Option::is_some)
 }
 
-/// Notes which partitions the result of `stage` covers, which has ended with `outcome`. If its deadline has passed, and
-/// results of this thread may be partial, there is a result.
-pub(super) fn accept_partial<P: Pipeline, A: Action<P::Out>>(
-    stage: &ResultStage<'_, P, A>,
+/// Notes that a result covers `partitions_done` of the partitions. Its stage has ended with `outcome`. If its deadline has
+/// passed, and results of this thread may be partial, there is a result.
+pub(super) fn accept_partial(
     outcome: Result<()>,
+    partitions_done: usize,
+    partitions: Option<usize>,
 ) -> Result<()> {
     EXTENT.with_borrow_mut(|extent| {
         let Some(extent) = extent.as_mut().filter(|extent| extent.is_complete) else {
@@ -135,8 +134,8 @@ pub(super) fn accept_partial<P: Pipeline, A: Action<P::Out>>(
             }
             extent.is_complete = false;
         }
-        extent.partitions_done = stage.partitions_done();
-        extent.partitions = stage.partitions();
+        extent.partitions_done = partitions_done;
+        extent.partitions = partitions;
         Ok(())
     })
 }

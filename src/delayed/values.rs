@@ -3,7 +3,7 @@
 use super::compute::Computation;
 use super::node::{AnyDelayed, Delayed};
 use crate::context::Context;
-use crate::error::{Error, ErrorKind, Result, Site, caught};
+use crate::error::{Error, ErrorKind, PlaceError as _, Result, Site, caught};
 use crate::extend::owned;
 use crate::layers::Value;
 use crate::pipeline::Data;
@@ -91,7 +91,7 @@ fn compute_at<D: DelayedValues + ?Sized>(
     let nodes: Vec<_> = nodes.into_iter().map(|AnyDelayed(node)| node).collect();
     let computed = Computation::new(context, site).values(&nodes)?;
     let read = || values.read(&mut computed.into_iter());
-    in_task(|| caught(Some(site), read)).map_err(|error| error.at(site))
+    in_task(|| caught(Some(site), read)).at(site)
 }
 
 /// Delayed values that [`compute`] computes together.

@@ -27,6 +27,7 @@ pub(crate) use context::Site;
 pub use context::{ErrorContext, SourceLocation};
 pub(crate) use intern::intern;
 pub(crate) use panics::{caught, panicked};
+pub(crate) use placing::PlaceError;
 
 /// Result of the fallible functions of this library.
 ///

@@ -1,7 +1,33 @@
 //! Adds to an error where in a job it happened.
 
-use super::Error;
 use super::context::{ErrorContext, Site};
+use super::{Error, Result};
+
+/// Adds to the error of a result. The compiler makes one function for each type of results, where a closure for
+/// `map_err` would be two for each call.
+pub(crate) trait PlaceError {
+    /// See [`Error::at`].
+    fn at(self, site: Site) -> Self;
+
+    /// See [`Error::of_stage`].
+    fn of_stage(self, number: usize) -> Self;
+}
+
+impl<T> PlaceError for Result<T> {
+    fn at(self, site: Site) -> Self {
+        match self {
+            Ok(value) => Ok(value),
+            Err(error) => Err(error.at(site)),
+        }
+    }
+
+    fn of_stage(self, number: usize) -> Self {
+        match self {
+            Ok(value) => Ok(value),
+            Err(error) => Err(error.of_stage(number)),
+        }
+    }
+}
 
 impl Error {
     /// Sets the operator, unless it is already set.

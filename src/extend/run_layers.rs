@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::context::Context;
-use crate::error::{Error, ErrorKind, Result, caught};
+use crate::error::{Error, ErrorKind, PlaceError as _, Result, caught};
 use crate::layers::{Layer, LayerId, LayerPlan, LayerRun, LayerSet, TypedLayer, Value, Wanted};
 use crate::lineage::Node;
 use crate::pipeline::{Data, Storable};
@@ -159,7 +159,7 @@ impl Layers {
         let mut values = values.into_iter();
         let owned = || (0..values.len()).map(|_| owned(&mut values)).collect();
         let values = in_task(|| caught(Some(site), owned));
-        values.map_err(|error| error.at(site))
+        values.at(site)
     }
 
     /// Returns a handle that cancels the jobs of these layers.

@@ -5,7 +5,7 @@ use super::layer::layers;
 use super::map::Graph;
 use super::task_list::{TaskList, invalid};
 use crate::context::Context;
-use crate::error::{Error, ErrorContext, Result, Site, caught};
+use crate::error::{Error, ErrorContext, PlaceError as _, Result, Site, caught};
 use crate::extend::{CancelHandle, owned, run_layers};
 use crate::layers::{LayerSet, Value};
 use crate::pipeline::Data;
@@ -57,7 +57,7 @@ impl Context {
     pub fn get<K: GraphKeys<T>, T>(&self, graph: &Graph, keys: K) -> Result<T> {
         let site = Site::new("get");
         let named = keys.keys();
-        let checked = graph.check(&named).map_err(|error| error.at(site))?;
+        let checked = graph.check(&named).at(site)?;
         for ((key, task), expected) in named.iter().zip(&checked.wanted).zip(keys.types()) {
             let (given, expected) = (checked.list.value_type(*task), expected.one);
             if given.id != expected.id {
@@ -68,7 +68,7 @@ impl Context {
         }
         let values = run(self, checked.list, &checked.wanted, site)?;
         let read = || keys.read(&mut values.into_iter());
-        in_task(|| caught(Some(site), read)).map_err(|error| error.at(site))
+        in_task(|| caught(Some(site), read)).at(site)
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::broadcast_joinings::BroadcastJoining;
 use super::lookup_batch::LookupBatch;
-use crate::error::Result;
+use crate::error::{PlaceError as _, Result};
 use crate::id::ShuffleId;
 use crate::pipeline::{Key, Pipeline, count_erased};
 use crate::portable::{Portable, portable};
@@ -49,13 +49,11 @@ where
         let outputs = task.map_outputs(self.small, |blocks| {
             KeyedOutputs::import_broadcast(blocks, task.resources())
         })?;
-        let small = outputs
-            .lookup(task.resources())
-            .map_err(|error| error.at(self.site))?;
+        let small = outputs.lookup(task.resources()).at(self.site)?;
         // The code that encodes and decodes keys and values may be user code.
         let table =
             small.made(|| task.call(&self.site, || small.table(task.resources(), J::convert)));
-        let table = table.map_err(|error| error.at(self.site))?.as_ref();
+        let table = table.at(self.site)?.as_ref();
         let mut rows = Rows::<J> {
             site: self.site,
             batch: LookupBatch::new(),

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::repartition::Choose;
-use crate::error::Result;
+use crate::error::{PlaceError as _, Result};
 use crate::id::ShuffleId;
 use crate::pipeline::{Owned, Peek, Pipeline, Record, Ref, Storable};
 use crate::portable::{Portable, portable};
@@ -110,7 +110,7 @@ where
             ShuffleOutputs::import(self.parts, (), blocks, task.resources())
         })?;
         let part = Part { outputs, part };
-        let kept = part.read::<U>(task).map_err(|error| error.at(self.site))?;
+        let kept = part.read::<U>(task).at(self.site)?;
         if matches!(&kept, Some(kept) if kept.ends.is_empty()) {
             return Ok(ControlFlow::Continue(()));
         }

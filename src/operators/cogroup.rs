@@ -10,7 +10,7 @@ use super::group_by_key::decode_key;
 use super::records_by_key::Pairs;
 use super::sides::Side;
 use super::values::Values;
-use crate::error::Result;
+use crate::error::{PlaceError as _, Result};
 use crate::pipeline::{Data, Pipeline, Record, Ref, count_erased};
 use crate::portable::portable;
 use crate::shuffle::{Encode, GroupCursor};
@@ -107,7 +107,7 @@ impl<K: Data + Eq, V: Data, W: Data> Pipeline for CoGroups<K, V, W> {
         S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow,
     {
         let pushed = self.push_groups(partition, task, sink);
-        pushed.map_err(|error| error.at(self.site))
+        pushed.at(self.site)
     }
 
     fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {

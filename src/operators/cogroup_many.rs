@@ -11,7 +11,7 @@ use super::group_by_key::decode_key;
 use super::records_by_key::Pairs;
 use super::sides::Side;
 use super::values::Values;
-use crate::error::Result;
+use crate::error::{PlaceError as _, Result};
 use crate::pipeline::{Data, Pipeline, Record, Ref};
 use crate::portable::portable;
 use crate::shuffle::GroupCursor;
@@ -139,7 +139,7 @@ macro_rules! cogroup {
                 S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow,
             {
                 let pushed = self.push_groups(partition.index, task, sink);
-                pushed.map_err(|error| error.at(self.site))
+                pushed.at(self.site)
             }
         }
 

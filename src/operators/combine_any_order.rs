@@ -6,7 +6,7 @@
 use super::combining::{CombineInPlace, CombineRead, Combining};
 use super::map_side::{MapSide, ShuffleKind, feed};
 use super::sides::of_no_shuffle;
-use crate::error::Result;
+use crate::error::{PlaceError as _, Result};
 use crate::pipeline::{BatchSink, Owned, Pipeline, Ref};
 use crate::shuffle::{Combine, Combiner, CombinerOutputs, HashPartitioner};
 use crate::task::{Flow, Partition, Resources, StageWorker, Task};
@@ -57,12 +57,12 @@ where
             combiner.push(record)
         })?;
         let outcome = task.call_batched(site, || combiner.flush());
-        outcome.map_err(|error| error.at(*site))
+        outcome.at(*site)
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {
         let committed = self.combiner.commit();
-        committed.map_err(|error| error.at(self.side.site))
+        committed.at(self.side.site)
     }
 }
 
@@ -95,7 +95,7 @@ pub(super) fn read<C: Combine>(
             sink,
         )
     });
-    flow.map_err(|error| error.at(combined.site))
+    flow.at(combined.site)
 }
 
 /// Both sides in one task.
@@ -128,7 +128,7 @@ where
         combiner.commit()?;
         merge(&outputs, index, combine, *partitioner, resources, sink)
     });
-    flow.map_err(|error| error.at(*site))
+    flow.at(*site)
 }
 
 /// Merges the outputs for a partition. The code is the same for both operators.

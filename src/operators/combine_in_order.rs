@@ -6,7 +6,7 @@
 use super::combining::{CombineInPlace, CombineRead, Combining};
 use super::map_side::{MapSide, ShuffleKind, feed};
 use super::sides::of_no_shuffle;
-use crate::error::Result;
+use crate::error::{PlaceError as _, Result};
 use crate::pipeline::{BatchSink, Owned, Pipeline, Ref};
 use crate::portable::{Portable, portable};
 use crate::shuffle::{Combine, OrderedCombiner, OrderedOutputs};
@@ -84,7 +84,7 @@ where
         let combiner = &mut self.combiner;
         if index.is_multiple_of(partitions_per_task) {
             let begun = combiner.begin_group(index / partitions_per_task);
-            begun.map_err(|error| error.at(*site))?;
+            begun.at(*site)?;
         }
         let _ = feed(&**parent, partition, task, *site, |record| {
             combiner.push(record)
@@ -102,12 +102,12 @@ where
             }
             combiner.end_group()
         });
-        outcome.map_err(|error| error.at(*site))
+        outcome.at(*site)
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {
         let committed = self.combiner.commit();
-        committed.map_err(|error| error.at(self.side.site))
+        committed.at(self.side.site)
     }
 }
 
@@ -125,7 +125,7 @@ pub(super) fn read<C: Combine>(
     let flow = task.call(&site, || {
         outputs.read(partition, &*combined.combine, resources, pushing::<C>(sink))
     });
-    flow.map_err(|error| error.at(site))
+    flow.at(site)
 }
 
 /// Both sides in one task.
@@ -162,7 +162,7 @@ where
         combiner.commit()?;
         outputs.read(index, combine, resources, pushing::<C>(sink))
     });
-    flow.map_err(|error| error.at(*site))
+    flow.at(*site)
 }
 
 /// Returns the function that pushes pairs into `sink`. Its type is the same for both operators.

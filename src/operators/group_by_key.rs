@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use super::records_by_key::Pairs;
 use super::sides::Side;
 use super::values::Values;
-use crate::error::Result;
+use crate::error::{PlaceError as _, Result};
 use crate::pipeline::{Data, Key, Pipeline, Record, Ref, count_erased};
 use crate::portable::portable;
 use crate::task::{Flow, Partition, Site, Task};
@@ -105,7 +105,7 @@ impl<K: Data + Eq, V: Data> Pipeline for Groups<K, V> {
         S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow,
     {
         let pushed = self.push_groups(partition, task, sink);
-        pushed.map_err(|error| error.at(self.site))
+        pushed.at(self.site)
     }
 
     fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {

@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 
 use super::cogroup::Sides;
 use super::sides::Side;
-use crate::error::Result;
+use crate::error::{PlaceError as _, Result};
 use crate::pipeline::{Pipeline, Record, Ref, count_erased};
 use crate::portable::portable;
 use crate::shuffle::{Encode, FixedValues, GroupCursor, GroupValues, SortedGroups, ValueBuffer};
@@ -97,7 +97,7 @@ impl<J: Joining> Pipeline for Joined<J> {
         S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow,
     {
         let pushed = self.push_rows(partition, task, sink);
-        pushed.map_err(|error| error.at(self.site))
+        pushed.at(self.site)
     }
 
     fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {

@@ -6,7 +6,7 @@ use std::any::Any;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::error::{Result, caught};
+use crate::error::{PlaceError as _, Result, caught};
 use crate::id::ShuffleId;
 use crate::lineage::{Node, ShuffleDependency};
 use crate::pipeline::{Link, Pipeline, Ref};
@@ -138,7 +138,7 @@ struct ShuffleStage<'d, P: Pipeline, K: ShuffleKind<P>> {
 impl<P: Pipeline, K: ShuffleKind<P>> ShuffleStage<'_, P, K> {
     fn finish(&mut self, resources: &Resources) -> Result<()> {
         let finished = self.side.kind.finish(&mut self.outputs, resources);
-        finished.map_err(|error| error.at(self.side.site))
+        finished.at(self.side.site)
     }
 }
 
@@ -149,15 +149,14 @@ impl<P: Pipeline, K: ShuffleKind<P>> MapStage for ShuffleStage<'_, P, K> {
     ) -> Result<Arc<dyn Any + Send + Sync>> {
         self.finish(resources)?;
         let ShuffleStage { side, outputs } = &*self;
-        let prepared = caught(Some(side.site), || side.kind.prepare(outputs, resources));
-        prepared.map_err(|error| error.at(side.site))?;
+        caught_at(side.site, &|| side.kind.prepare(outputs, resources))?;
         Ok(Arc::new(self.outputs))
     }
 
     fn into_blocks(mut self: Box<Self>, resources: &Resources) -> Result<Vec<MapBlock>> {
         self.finish(resources)?;
         let exported = self.outputs.export(self.side.id, resources);
-        exported.map_err(|error| error.at(self.side.site))
+        exported.at(self.side.site)
     }
 }
 
@@ -181,6 +180,11 @@ impl<P: Pipeline, K: ShuffleKind<P>> StageCode for ShuffleStage<'_, P, K> {
     fn save(&self, to: &mut Saver) -> Result<()> {
         save_map_side(self.side, to)
     }
+}
+
+/// Runs code of the user. It is not generic, so that it is compiled once.
+fn caught_at(site: Site, work: &dyn Fn() -> Result<()>) -> Result<()> {
+    caught(Some(site), work).at(site)
 }
 
 /// Passes each record of a partition to `take`, which may buffer records and process them when later ones arrive.

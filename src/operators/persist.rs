@@ -9,7 +9,7 @@ mod stored_parent;
 
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, PlaceError as _, Result};
 use crate::lineage::StoredNode;
 use crate::pipeline::{Pipeline, Record, Ref, Storable};
 use crate::portable::{Loader, Portable, Saver};
@@ -157,7 +157,7 @@ impl<T: Storable + ?Sized> Persist<T> {
         // A partition that was interrupted is incomplete.
         if flow.is_continue() && !task.has_failed() && !task.is_stopped() {
             let finished = keeper.finish(index);
-            finished.map_err(|error| error.at(self.site))?;
+            finished.at(self.site)?;
         }
         Ok(flow)
     }

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use super::map_side::{MapSide, ShuffleKind};
-use crate::error::Result;
+use crate::error::{PlaceError as _, Result};
 use crate::id::ShuffleId;
 use crate::pipeline::{Data, Key, Peek, Pipeline};
 use crate::portable::portable;
@@ -120,7 +120,7 @@ where
     fn finish(mut self: Box<Self>) -> Result<()> {
         let site = self.side.site;
         let committed = self.grouper.commit();
-        committed.map_err(|error| error.at(site))?;
+        committed.at(site)?;
         self.outputs.keys.add(self.keys);
         Ok(())
     }
@@ -155,7 +155,7 @@ where
     E: Encode<In = P::Out>,
 {
     let begun = grouper.begin_task(task.partition());
-    begun.map_err(|error| error.at(site))?;
+    begun.at(site)?;
     let flow = parent.run(partition, task, &mut |record| {
         let outcome = task.call(&site, || grouper.push::<E>(record, &mut is_wanted));
         match outcome {
@@ -164,7 +164,7 @@ where
         }
     })?;
     let ended = grouper.end_task(&mut is_wanted);
-    ended.map_err(|error| error.at(site))?;
+    ended.at(site)?;
     Ok(flow)
 }
 

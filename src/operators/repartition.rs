@@ -8,7 +8,7 @@ use std::mem;
 use std::ops::ControlFlow;
 
 use super::map_side::{MapSide, ShuffleKind};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, PlaceError as _, Result};
 use crate::id::ShuffleId;
 use crate::pipeline::{Call, Data, Key, Peek, Pipeline, Record, Ref, Storable, count_erased};
 use crate::portable::{Portable, portable};
@@ -203,7 +203,7 @@ where
         } = self.side;
         let divider = &mut self.divider;
         let begun = divider.begin_task(task.partition());
-        begun.map_err(|error| error.at(*site))?;
+        begun.at(*site)?;
         let mut start = kind.0.begin(task)?;
         let mut position = 0;
         let _ = parent.run(partition, task, &mut |record| {
@@ -225,7 +225,7 @@ where
     fn finish(mut self: Box<Self>) -> Result<()> {
         let site = self.side.site;
         let committed = self.divider.commit();
-        committed.map_err(|error| error.at(site))
+        committed.at(site)
     }
 }
 
@@ -260,7 +260,7 @@ impl<T: Storable + ?Sized> Pipeline for Repartitioned<T> {
             let stop = &task.resources().stop;
             replay::<T, _, _>(outputs.open(partition.index), stop, sink)
         });
-        flow.map_err(|error| error.at(self.site))
+        flow.at(self.site)
     }
 
     fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {

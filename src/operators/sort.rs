@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::map_side::{MapSide, ShuffleKind, feed};
 use super::sides::of_no_shuffle;
-use crate::error::{Result, caught};
+use crate::error::{PlaceError as _, Result, caught};
 use crate::id::ShuffleId;
 use crate::pipeline::{BatchSink, Boxed, ErasedSink, Pipeline, Ref, count_erased, run_into};
 use crate::portable::{Portable, portable};
@@ -81,7 +81,7 @@ where
     fn finish(self: Box<Self>) -> Result<()> {
         // Sorting runs user closures, and no task is active here that could attribute their panics.
         let site = self.side.site;
-        caught(Some(site), || self.writer.finish()).map_err(|error| error.at(site))
+        caught(Some(site), || self.writer.finish()).at(site)
     }
 }
 
@@ -132,7 +132,7 @@ impl<S: Sort> Pipeline for SortRead<S> {
                 &mut sink,
             )
         });
-        Ok(sink.end(flow.map_err(|error| error.at(self.site))?))
+        Ok(sink.end(flow.at(self.site)?))
     }
 
     fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
@@ -198,7 +198,7 @@ impl<S: Sort> Pipeline for SortInPlace<S> {
                 &mut sink,
             )
         });
-        Ok(sink.end(flow.map_err(|error| error.at(self.site))?))
+        Ok(sink.end(flow.at(self.site)?))
     }
 
     fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {

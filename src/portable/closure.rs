@@ -17,7 +17,7 @@ pub(super) const fn is_portable<F>() -> bool {
 ///
 /// Panics if `F` is uninhabited. No value of such a type can have been saved.
 pub(super) fn revive<F>() -> Option<F> {
-    if !is_portable::<F>() {
+    if const { !is_portable::<F>() } {
         return None;
     }
     // SAFETY: `F` has no bytes, so any memory is a valid representation. `F` has values: `zeroed` panics for an

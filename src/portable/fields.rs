@@ -23,18 +23,17 @@ macro_rules! portable {
             }
         }
     };
-    (@save part, $field:expr, $to:ident) => { $crate::portable::Portable::save(&$field, $to)? };
-    (@load part, $from:ident) => { $crate::portable::Portable::load($from)? };
-    (@save data, $field:expr, $to:ident) => { $to.data(&$field)? };
-    (@load data, $from:ident) => { $from.data()? };
-    (@save value, $field:expr, $to:ident) => { $to.value(&$field)? };
-    (@load value, $from:ident) => { $from.value()? };
-    (@save values, $field:expr, $to:ident) => { $to.values(&$field)? };
-    (@load values, $from:ident) => { $from.values()? };
-    (@save state, $field:expr, $to:ident) => { $to.state(&$field)? };
-    (@load state, $from:ident) => { $from.state()? };
-    (@save code, $field:expr, $to:ident) => { $to.code(&$field)? };
-    (@load code, $from:ident) => { $from.code()? };
+    (@save part, $field:expr, $to:ident) => { $crate::portable::portable!(@try $crate::portable::Portable::save(&$field, $to)) };
+    (@load part, $from:ident) => { $crate::portable::portable!(@try $crate::portable::Portable::load($from)) };
+    (@save $kind:ident, $field:expr, $to:ident) => { $crate::portable::portable!(@try $to.$kind(&$field)) };
+    (@load $kind:ident, $from:ident) => { $crate::portable::portable!(@try $from.$kind()) };
+    // An operator `?` would be two more functions for each type of fields.
+    (@try $result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(error) => return Err(error),
+        }
+    };
 }
 
 pub(crate) use portable;

@@ -147,11 +147,15 @@ impl Saver {
     ///
     /// Returns [`ErrorKind::CapturingClosure`] if the closure captures something.
     pub(crate) fn code<F>(&mut self, _: &F) -> Result<()> {
-        if closure::is_portable::<F>() {
-            return Ok(());
+        match const { closure::is_portable::<F>() } {
+            true => Ok(()),
+            false => Err(self.capturing()),
         }
+    }
+
+    fn capturing(&self) -> Error {
         let context = self.context();
-        Err(Error::new(ErrorKind::CapturingClosure { context }))
+        Error::new(ErrorKind::CapturingClosure { context })
     }
 
     pub(super) fn context(&self) -> ErrorContext {
@@ -219,7 +223,10 @@ impl<'a> Loader<'a> {
 
     /// See [`Saver::code`].
     pub(crate) fn code<F>(&mut self) -> Result<F> {
-        closure::revive().ok_or_else(|| damaged("a closure that captures"))
+        match closure::revive() {
+            Some(code) => Ok(code),
+            None => Err(damaged("a closure that captures")),
+        }
     }
 
     /// Returns an error unless all bytes have been read.

@@ -10,7 +10,7 @@ use super::Job;
 use super::queue::PartitionQueue;
 use super::run::{StageRun, check_attempts};
 use super::stage_table::{NextStep, OpenStage, StageTable};
-use crate::error::{Error, ErrorContext, ErrorKind, Result, caught};
+use crate::error::{Error, ErrorContext, ErrorKind, PlaceError as _, Result, caught};
 use crate::executor::Summon;
 use crate::plan::JobPlan;
 use crate::task::{JobState, Resources, Task, in_task};
@@ -192,7 +192,7 @@ impl<'j> MapStages<'j> {
         // Finishing the outputs is part of the stage. It may call the user's closures, and these may update counters.
         let task = Task::of_no_partition(&attempt, number);
         let outputs = in_task(|| task.guard(|_| code.into_outputs(attempt.resources())));
-        let outputs = outputs.map_err(|error| error.of_stage(number))?;
+        let outputs = outputs.of_stage(number)?;
         attempt.commit_counter_updates(number);
         let mut table = self.lock();
         let entry = table.entry(position);

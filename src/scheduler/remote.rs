@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use super::exports::{Exports, MapTaskOutput, ReadExports};
 use super::{Job, lock};
-use crate::error::{Error, ErrorKind, Result, caught};
+use crate::error::{Error, ErrorKind, PlaceError as _, Result, caught};
 use crate::executor::{
     Driver, Home, Locality, RemoteExecutor, Report, Round, Stage, StageSite, Tasks,
 };
@@ -67,7 +67,7 @@ impl Job {
                 code.end_chunks(task, partitions);
                 Ok(())
             };
-            in_task(|| task.guard(ended)).map_err(|error| error.of_stage(run.number))?;
+            in_task(|| task.guard(ended)).of_stage(run.number)?;
         }
         Ok(())
     }
@@ -398,7 +398,7 @@ impl Driver for StageSource<'_> {
     fn accept(&self, partition: usize, chunk: &[u8]) -> Result<Flow> {
         let task = Task::of_no_partition(self.job, self.number);
         let accepted = in_task(|| task.guard(|task| self.code.accept(task, partition, chunk)));
-        accepted.map_err(|error| error.of_stage(self.number))
+        accepted.of_stage(self.number)
     }
 
     fn is_stopped(&self) -> bool {

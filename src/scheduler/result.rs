@@ -16,9 +16,14 @@ use crate::text::SplitReader;
 pub(crate) struct ResultStage<'p, P: Pipeline, A: Action<P::Out>> {
     pipeline: &'p P,
     action: &'p A,
-    parts: InOrder<'p, A::Part>,
+    parts: ResultParts<'p, A::Part>,
+}
+
+/// Consumes the parts of a result in order of partition. It exists once for each type of parts, not for each pipeline.
+struct ResultParts<'p, R> {
+    in_order: InOrder<'p, R>,
     /// Parts of the partition whose chunks arrive, if they are held until it is known to be complete.
-    held: Option<Mutex<HeldChunks<A::Part>>>,
+    held: Option<Mutex<HeldChunks<R>>>,
 }
 
 /// Chunks of one partition. Those of all partitions before it have been consumed.
@@ -37,43 +42,70 @@ impl<'p, P: Pipeline, A: Action<P::Out>> ResultStage<'p, P, A> {
         Self {
             pipeline,
             action,
-            parts: InOrder::new(Box::new(consume)),
-            held: None,
+            parts: ResultParts {
+                in_order: InOrder::new(Box::new(consume)),
+                held: None,
+            },
         }
     }
 
     /// Consumes the chunks of another process only once their partition is complete, if `holds` is `true`.
     pub(crate) fn holding_chunks(mut self, holds: bool) -> Self {
-        self.held = holds.then(|| {
-            Mutex::new(HeldChunks {
-                partition: None,
-                parts: Vec::new(),
-            })
-        });
+        self.parts.hold_chunks(holds);
         self
     }
 
     /// Returns the number of partitions, from the first on, whose results have been consumed, for a stage that holds
     /// chunks.
     pub(crate) fn partitions_done(&self) -> usize {
+        self.parts.partitions_done()
+    }
+}
+
+impl<R> ResultParts<'_, R> {
+    fn hold_chunks(&mut self, holds: bool) {
+        self.held = holds.then(|| {
+            Mutex::new(HeldChunks {
+                partition: None,
+                parts: Vec::new(),
+            })
+        });
+    }
+
+    fn partitions_done(&self) -> usize {
         // Without chunks, the parts are those of partitions.
         let held = self.held.as_ref().and_then(|held| lock(held).partition);
-        held.unwrap_or_else(|| self.parts.consumed())
+        held.unwrap_or_else(|| self.in_order.consumed())
+    }
+
+    /// Consumes the chunk of a partition, or holds it.
+    fn put_chunk(&self, task: &Task<'_>, partition: usize, part: R) -> Flow {
+        let Some(held) = &self.held else {
+            return self.in_order.put_next(task, part);
+        };
+        let is_same = lock(held).partition == Some(partition);
+        let flow = match is_same {
+            true => Flow::Continue(()),
+            false => self.release(task, held, partition),
+        };
+        lock(held).parts.push(part);
+        flow
+    }
+
+    fn end_chunks(&self, task: &Task<'_>, partitions: usize) {
+        if let Some(held) = &self.held {
+            let _ = self.release(task, held, partitions);
+        }
     }
 
     /// Consumes the chunks that are held. Those that follow are of `partition`.
-    fn release(
-        &self,
-        task: &Task<'_>,
-        held: &Mutex<HeldChunks<A::Part>>,
-        partition: usize,
-    ) -> Flow {
+    fn release(&self, task: &Task<'_>, held: &Mutex<HeldChunks<R>>, partition: usize) -> Flow {
         let mut held = lock(held);
         held.partition = Some(partition);
         let parts = std::mem::take(&mut held.parts);
         drop(held);
         let mut parts = parts.into_iter();
-        parts.try_for_each(|part| self.parts.put_next(task, part))
+        parts.try_for_each(|part| self.in_order.put_next(task, part))
     }
 }
 
@@ -96,16 +128,11 @@ where
     }
 
     fn worker<'s>(&'s self, _resources: &'s Resources) -> Box<dyn StageWorker + 's> {
-        Box::new(ResultWorker {
-            stage: self,
-            parts: &self.parts,
-            computed: None,
-            kept: Vec::new(),
-        })
+        ResultWorker::boxed(self, &self.parts.in_order)
     }
 
     fn check_whole(&self, partitions: usize) -> Result<()> {
-        self.parts.check_whole(partitions)
+        self.parts.in_order.check_whole(partitions)
     }
 
     fn save(&self, to: &mut Saver) -> Result<()> {
@@ -116,22 +143,11 @@ where
 
     fn accept(&self, task: &Task<'_>, partition: usize, chunk: &[u8]) -> Result<Flow> {
         let part = self.action.receive(chunk)?;
-        let Some(held) = &self.held else {
-            return Ok(self.parts.put_next(task, part));
-        };
-        let is_same = lock(held).partition == Some(partition);
-        let flow = match is_same {
-            true => Flow::Continue(()),
-            false => self.release(task, held, partition),
-        };
-        lock(held).parts.push(part);
-        Ok(flow)
+        Ok(self.parts.put_chunk(task, partition, part))
     }
 
     fn end_chunks(&self, task: &Task<'_>, partitions: usize) {
-        if let Some(held) = &self.held {
-            let _ = self.release(task, held, partitions);
-        }
+        self.parts.end_chunks(task, partitions);
     }
 }
 
@@ -158,6 +174,20 @@ struct ResultWorker<'s, 'p, R> {
     /// Parts of consecutive partitions, with the number of the first. There is usually one such sequence. A thread that
     /// finds damage also computes partitions of other threads, which need not be neighbours of its own.
     kept: Vec<(usize, Vec<R>)>,
+}
+
+impl<'s, 'p, R: Send + 'static> ResultWorker<'s, 'p, R> {
+    fn boxed(
+        stage: &'s dyn ComputePart<R>,
+        parts: &'s InOrder<'p, R>,
+    ) -> Box<dyn StageWorker + 's> {
+        Box::new(Self {
+            stage,
+            parts,
+            computed: None,
+            kept: Vec::new(),
+        })
+    }
 }
 
 impl<R: Send + 'static> StageWorker for ResultWorker<'_, '_, R> {

@@ -1,7 +1,7 @@
 //! Stages in a worker process.
 
 use super::{Flow, JobState, MapBlock, MapStage, Partition, Resources, Task, in_task};
-use crate::error::Result;
+use crate::error::{PlaceError as _, Result};
 use crate::portable::{FunctionEntry, Loader, Portable, Saver, loading_stage};
 use crate::text::SplitReader;
 
@@ -53,13 +53,21 @@ impl<M: MakeStage> RemoteStage for RemoteMap<M> {
         partitions: Vec<Partition>,
         _emit: &mut Emit<'_>,
     ) -> Result<Vec<MapBlock>> {
-        let stage = self.0.stage(1, job.resources());
-        run_worker(&*stage, job, number, partitions)?;
-        // Writing the remaining output is also part of the task, and may call the user's code.
-        let task = Task::of_no_partition(job, number);
-        let blocks = in_task(|| task.guard(|_| stage.into_blocks(job.resources())));
-        blocks.map_err(|error| error.of_stage(number))
+        run_map(self.0.stage(1, job.resources()), job, number, partitions)
     }
+}
+
+fn run_map(
+    stage: Box<dyn MapStage + '_>,
+    job: &JobState,
+    number: usize,
+    partitions: Vec<Partition>,
+) -> Result<Vec<MapBlock>> {
+    run_worker(&*stage, job, number, partitions)?;
+    // Writing the remaining output is also part of the task, and may call the user's code.
+    let task = Task::of_no_partition(job, number);
+    let blocks = in_task(|| task.guard(|_| stage.into_blocks(job.resources())));
+    blocks.of_stage(number)
 }
 
 /// Runs all of the partitions on one worker.
@@ -84,5 +92,5 @@ fn run_worker(
             worker.finish()
         })
     });
-    finished.map_err(|error| error.of_stage(number))
+    finished.of_stage(number)
 }

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
-use crate::error::{Error, ErrorContext, ErrorKind, Result, caught};
+use crate::error::{Error, ErrorContext, ErrorKind, PlaceError as _, Result, caught};
 use crate::pipeline::{Action, Data, Pipeline, Record};
 use crate::portable::portable;
 use crate::storage::codec::{self, Sampling};
@@ -180,7 +180,7 @@ pub(crate) fn receive<R: Data>(chunk: &[u8], site: Site) -> Result<Vec<R>> {
             Err(disagrees::<R>("bytes are left over"))
         }
     });
-    records.map_err(|error| error.at(site))
+    records.at(site)
 }
 
 #[cold]

@@ -61,7 +61,7 @@ pub(crate) use write_text::WriteText;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Result, caught};
+use crate::error::{PlaceError as _, Result, caught};
 use crate::storage::codec;
 use crate::task::{Flow, Site, Task};
 
@@ -78,7 +78,7 @@ fn send_whole<T: Serialize + Deserialize<'static>>(
         codec::check(part)?;
         codec::encode_into(part, &mut bytes)
     });
-    encoded.map_err(|error| error.at(site))?;
+    encoded.at(site)?;
     let _ = emit(bytes)?;
     Ok(())
 }
@@ -86,5 +86,5 @@ fn send_whole<T: Serialize + Deserialize<'static>>(
 /// Decodes a result that was sent as one chunk.
 fn receive_whole<T: Deserialize<'static>>(bytes: &[u8], site: Site) -> Result<T> {
     // Decoding may run user code.
-    caught(Some(site), || codec::decode(bytes)).map_err(|error| error.at(site))
+    caught(Some(site), || codec::decode(bytes)).at(site)
 }

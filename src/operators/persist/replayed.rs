@@ -2,7 +2,7 @@
 
 use std::borrow::Borrow;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, PlaceError as _, Result};
 use crate::pipeline::{Ref, Storable};
 use crate::shuffle::{Content, RecordBuffer, replay};
 use crate::task::{Flow, Site, Task};
@@ -39,6 +39,6 @@ where
                 }
             })
         }
-        replayed => replayed.map_err(|error| error.at(site)),
+        replayed => replayed.at(site),
     }
 }
