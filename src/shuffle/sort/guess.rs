@@ -103,6 +103,13 @@ pub(super) fn sort_by_guess<T: 'static>(
     if !TotalWord::is_for::<T>() || items.len() < MIN_RADIX_ITEMS || !places_fit {
         return Ok(false);
     }
+    if is_sorted_by(items, stop, |first, second| compare(first, second).is_le())? {
+        return Ok(true);
+    }
+    if is_sorted_by(items, stop, |first, second| compare(first, second).is_gt())? {
+        items.reverse();
+        return Ok(true);
+    }
     // Both conversions keep the memory, because items and places have the same size.
     let placed = mem::take(items).into_iter().enumerate();
     let mut placed = placed
@@ -116,6 +123,19 @@ pub(super) fn sort_by_guess<T: 'static>(
         .map(|placed| (placed.task(), number(placed.word)))
         .collect();
     Ok(is_sorted)
+}
+
+fn is_sorted_by<T>(
+    items: &[(usize, T)],
+    stop: &StopFlag,
+    is_in_order: impl Fn(&T, &T) -> bool,
+) -> Result<bool> {
+    stop.interruptible(|interrupt| {
+        items.is_sorted_by(|(_, first), (_, second)| {
+            interrupt.check();
+            is_in_order(first, second)
+        })
+    })
 }
 
 /// Returns the number that has this word.
@@ -136,15 +156,10 @@ fn sort_placed(
             interrupt.check();
             compare(first, second)
         };
-        if let Some(runs) = natural_runs(items, |a, b| compare(a.word, b.word).is_le()) {
-            return runs.len() == 1;
-        }
-        if let Some(runs) = natural_runs(items, |a, b| compare(a.word, b.word).is_gt()) {
-            let is_reverse = runs.len() == 1;
-            if is_reverse {
-                items.reverse();
-            }
-            return is_reverse;
+        let is_in_order = |a: &Placed, b: &Placed| compare(a.word, b.word).is_le();
+        let is_reverse = |a: &Placed, b: &Placed| compare(a.word, b.word).is_gt();
+        if natural_runs(items, is_in_order).is_some() || natural_runs(items, is_reverse).is_some() {
+            return false;
         }
         let guess = Guess::at(items, &compare);
         guess.is_some_and(|guess| sort_as(guess, items, interrupt, &compare))
