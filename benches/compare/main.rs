@@ -2,6 +2,9 @@
 //!
 //! Arguments select comparisons by a part of their names. `--ours` and `--other` only run one program of each, for a
 //! profiler.
+//!
+//! Each comparison runs in a process of its own. Otherwise, it would depend on the memory that the allocator keeps from
+//! those before: a program that finds its pages mapped takes a third of the time of one that does not.
 
 mod jobs;
 mod keyed;
@@ -14,6 +17,7 @@ mod wide;
 use std::env;
 use std::error::Error;
 use std::hint::black_box;
+use std::process::Command;
 
 use holdall_benches::Text;
 
@@ -30,17 +34,33 @@ fn main() -> Result<(), Box<dyn Error>> {
     keyed::add_to(&mut all);
     jobs::add_to(&mut all);
     wide::add_to(&text, &mut all);
-    all.retain(|one| names.is_empty() || names.iter().any(|name| one.name().contains(name)));
+    if has("--row") {
+        let row: usize = names.concat().parse()?;
+        return all[row].measure(RUNS);
+    }
+    let mut all: Vec<_> = all.into_iter().enumerate().collect();
+    all.retain(|(_, one)| names.is_empty() || names.iter().any(|name| one.name().contains(name)));
     for (option, program) in [("--ours", 0), ("--other", 1)] {
         if has(option) {
-            for one in &all {
+            for (_, one) in &all {
                 black_box(one.run(program)?);
             }
             return Ok(());
         }
     }
     timing::print_header()?;
+    if has("--bench") {
+        return all.iter().try_for_each(|(row, _)| in_own_process(*row));
+    }
     // Without `--bench`, this is a test.
-    let runs = if has("--bench") { RUNS } else { 1 };
-    all.iter().try_for_each(|one| one.measure(runs))
+    all.iter().try_for_each(|(_, one)| one.measure(1))
+}
+
+fn in_own_process(row: usize) -> Result<(), Box<dyn Error>> {
+    let mut process = Command::new(env::current_exe()?);
+    let status = process.args(["--row", &row.to_string()]).status()?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(format!("comparison {row}: {status}").into()),
+    }
 }
