@@ -122,9 +122,10 @@ impl<K: Data + Eq, V: Data, W: Data> CoGroups<K, V, W> {
     {
         let site = self.site;
         let sides = Sides::open(&self.left, &self.right, partition.index, task, site)?;
-        let Some(mut sides) = sides else {
+        let Some(sides) = sides else {
             return Ok(ControlFlow::Break(()));
         };
+        let mut sides = sides.with_streaks();
         while let Some(order) = sides.next()? {
             let Sides { left, right, .. } = &mut sides;
             let key = match order {
@@ -183,6 +184,15 @@ impl Sides {
             last: Ordering::Equal,
             is_wanted_alone: (true, true),
         }))
+    }
+
+    /// Reads both sides [with streaks](GroupCursor::with_streaks).
+    fn with_streaks(self) -> Self {
+        Self {
+            left: self.left.with_streaks(),
+            right: self.right.with_streaks(),
+            ..self
+        }
     }
 
     /// Sets whether `next` must stop at keys that only the left side has, and at those that only the right side has.

@@ -29,7 +29,7 @@ struct Lockstep<const N: usize> {
 impl<const N: usize> Lockstep<N> {
     fn new(cursors: [GroupCursor; N]) -> Self {
         Self {
-            cursors,
+            cursors: cursors.map(GroupCursor::with_streaks),
             has_key: [true; N],
             has_group: [true; N],
         }

@@ -118,9 +118,10 @@ impl<K: Data + Eq, V: Data> Groups<K, V> {
     where
         S: for<'a> FnMut(Ref<'a, <Self as Pipeline>::Out>) -> Flow,
     {
-        let Some(mut groups) = self.side.open(partition.index, task, self.site)? else {
+        let Some(groups) = self.side.open(partition.index, task, self.site)? else {
             return Ok(ControlFlow::Break(()));
         };
+        let mut groups = groups.with_streaks();
         while groups.next_group()? {
             let key = decode_key(groups.key(), task, self.site)?;
             let values = Values::of_group(&mut groups, task, self.site);

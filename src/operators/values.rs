@@ -1,10 +1,11 @@
 //! The values of one key as a stream.
 
 use std::marker::PhantomData;
+use std::ops::ControlFlow;
 use std::vec;
 
 use crate::pipeline::Data;
-use crate::shuffle::GroupCursor;
+use crate::shuffle::{GroupCursor, TakenValues};
 use crate::storage::codec;
 use crate::task::{STOP_CHECK_RECORDS, Site, Task};
 
@@ -133,14 +134,13 @@ impl<V: Data> StoredValues<'_, V> {
                     return folded;
                 }
             };
-            for bytes in values {
-                match task.call(&site, || codec::decode(bytes)) {
-                    Ok(value) => folded = add(folded, value),
-                    Err(error) => {
-                        let _ = task.fail_at(site, error);
-                        return folded;
-                    }
-                }
+            let flow = match values {
+                TakenValues::Slots(values) => fold_bytes(values, task, site, folded, &mut add),
+                TakenValues::Streak(values) => fold_bytes(values, task, site, folded, &mut add),
+            };
+            match flow {
+                ControlFlow::Continue(more) => folded = more,
+                ControlFlow::Break(folded) => return folded,
             }
         }
         while let Some(value) = self.next() {
@@ -148,6 +148,27 @@ impl<V: Data> StoredValues<'_, V> {
         }
         folded
     }
+}
+
+/// Folds encoded values. Breaks if the task has failed.
+#[inline(always)]
+fn fold_bytes<'b, V: Data, B>(
+    values: impl Iterator<Item = &'b [u8]>,
+    task: &Task<'_>,
+    site: Site,
+    mut folded: B,
+    add: &mut impl FnMut(B, V) -> B,
+) -> ControlFlow<B, B> {
+    for bytes in values {
+        match task.call(&site, || codec::decode(bytes)) {
+            Ok(value) => folded = add(folded, value),
+            Err(error) => {
+                let _ = task.fail_at(site, error);
+                return ControlFlow::Break(folded);
+            }
+        }
+    }
+    ControlFlow::Continue(folded)
 }
 
 impl<V> std::fmt::Debug for Values<'_, V> {

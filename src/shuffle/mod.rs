@@ -37,7 +37,7 @@ pub(crate) use outputs::part::{Content, MapPart};
 pub(crate) use outputs::shuffle_outputs::ShuffleOutputs;
 pub(crate) use read::chunk_set::Matches;
 pub(crate) use read::group_stream::GroupCursor;
-pub(crate) use read::sorted_cursor::{GroupValues, SortedGroups};
+pub(crate) use read::sorted_cursor::{GroupValues, SortedGroups, TakenValues};
 pub(crate) use table::accumulator::Accumulator;
 pub(crate) use write::combine::{AnyOrder, Combine, EntriesOfValues, combined_entries};
 pub(crate) use write::combiner::Combiner;

@@ -22,6 +22,8 @@ fn shapes() -> Vec<Pairs> {
         pairs(8_000, |n| n),
         pairs(8_000, |_| 1),
         pairs(8_000, |n| if n % 10 == 0 { n } else { 3 }),
+        pairs(8_000, |n| if n / 1000 % 2 == 0 { n } else { 3 }),
+        pairs(8_000, |n| n / 100),
         pairs(8_000, |n| n.wrapping_mul(2_654_435_761) % 97),
         // Values longer than a frame and than a chunk.
         (0..60)
@@ -41,6 +43,25 @@ fn groups_are_those_of_a_map() {
             let found = bag.group_by_key().collect().unwrap();
             let keys: Vec<u32> = found.iter().map(|(key, _)| *key).collect();
             assert_eq!(order.get_or_insert_with(|| keys.clone()), &keys);
+            assert_eq!(found.into_iter().collect::<BTreeMap<_, _>>(), expected);
+        }
+    }
+    assert_empty(spill.path());
+}
+
+#[test]
+fn groups_of_texts_are_those_of_a_map() {
+    let spill = tempfile::tempdir().unwrap();
+    let text = |n: u32| format!("{n}{}", "-".repeat(n as usize % 60));
+    for input in shapes() {
+        let expected: BTreeMap<_, _> = groups(&input)
+            .into_iter()
+            .map(|(key, values)| (text(key), values))
+            .collect();
+        for context in contexts(spill.path()) {
+            let bag = context.from_vec_partitioned(input.clone(), 13);
+            let bag = bag.map(move |(key, value)| (text(key), value));
+            let found = bag.group_by_key().collect().unwrap();
             assert_eq!(found.into_iter().collect::<BTreeMap<_, _>>(), expected);
         }
     }

@@ -11,10 +11,15 @@
 
 use std::ops::Range;
 
+use crate::shuffle::memory::hints::prefetch;
+
 /// Maximum length of the header of an entry in memory, in bytes.
 pub(crate) const MAX_HEADER_BYTES: usize = 2 * MAX_VARINT_BYTES;
 
 const MAX_VARINT_BYTES: usize = 10;
+
+/// Prefetch distance of [`fetch_ahead`], in bytes.
+const PREFETCH_BYTES: usize = 512;
 
 /// KeyPosition of an entry in the order of the bag. Entries are ordered by task, or by combine group if they are combined
 /// in order. Those of one task and partition are ordered by the number of their chunk.
@@ -44,6 +49,24 @@ pub(crate) fn split_first(bytes: &[u8]) -> (&[u8], &[u8], &[u8]) {
     let (key, rest) = rest.split_at(key_len);
     let (value, rest) = rest.split_at(value_len);
     (key, value, rest)
+}
+
+/// Returns the value of the entry at the start of `bytes`, and the bytes after it, if there is one with this key.
+#[inline(always)]
+pub(crate) fn split_same<'b>(key: &[u8], bytes: &'b [u8]) -> Option<(&'b [u8], &'b [u8])> {
+    if bytes.is_empty() {
+        return None;
+    }
+    fetch_ahead(bytes);
+    let (its_key, value, rest) = split_first(bytes);
+    is_same(its_key, key).then_some((value, rest))
+}
+
+/// Prefetches the entries some way after the start of `bytes`. A loop over entries waits for the lengths of each before
+/// it can read the next.
+#[inline(always)]
+pub(crate) fn fetch_ahead(bytes: &[u8]) {
+    prefetch(bytes.as_ptr().wrapping_add(PREFETCH_BYTES));
 }
 
 /// Returns the lengths of the key and of the value of the entry at the start of `bytes`, and the bytes after these

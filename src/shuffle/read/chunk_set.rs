@@ -25,6 +25,10 @@ use crate::task::StopFlag;
 /// offset there. Because of the latter, the sort is stable.
 pub(crate) type ChunkSlot = u64;
 
+/// Maximum number of chunks of a radix partition that are inspected for streaks, and of entries in each.
+const SAMPLED_CHUNKS: usize = 16;
+const SAMPLED_ENTRIES: usize = 8;
+
 /// Memory to sort one entry, in bytes.
 pub(crate) const SORT_BYTES: usize = 2 * size_of::<ChunkSlot>();
 
@@ -96,8 +100,27 @@ impl ChunkSet {
         sizes.max().unwrap_or(0)
     }
 
-    /// Fills `slots` with the entries of a radix partition, in the order of the hash rank bits that slots hold.
-    pub(crate) fn sort_slice(
+    /// Returns whether slots for [streaks](Self::sort_slice) pay off in a radix partition: whether more than three of four
+    /// entries of a sample are followed by one with the same key. Shorter streaks cost more in mispredicted branches than
+    /// they save.
+    pub(crate) fn has_streaks(&self, slice: Range<usize>) -> bool {
+        let chunks = &self.chunks[slice];
+        let (mut inspected, mut followed) = (0, 0);
+        for chunk in chunks.iter().step_by(chunks.len().div_ceil(SAMPLED_CHUNKS)) {
+            let mut bytes = &chunk.bytes[..];
+            for _ in 0..SAMPLED_ENTRIES.min(chunk.entries) {
+                let (key, _, rest) = entry::split_first(bytes);
+                inspected += 1;
+                followed += usize::from(entry::split_same(key, rest).is_some());
+                bytes = rest;
+            }
+        }
+        4 * followed > 3 * inspected
+    }
+
+    /// Fills `slots` with the entries of a radix partition, in the order of the hash rank bits that slots hold. If `STREAKS`,
+    /// a slot is that of a streak: an entry and those after it in its chunk, up to the next one with another key.
+    pub(crate) fn sort_slice<const STREAKS: bool>(
         &self,
         slice: Range<usize>,
         slots: &mut Vec<ChunkSlot>,
@@ -109,11 +132,15 @@ impl ChunkSet {
         for (number, chunk) in slice.zip(chunks) {
             let mut bytes = &chunk.bytes[..];
             while !bytes.is_empty() {
+                entry::fetch_ahead(bytes);
                 let (key_len, value_len, rest) = entry::lengths(bytes);
                 let offset = chunk.bytes.len() - bytes.len();
                 let rank = self.partitioner.position_of_first(rest, key_len).rank.0;
                 slots.push(self.slot(rank, number, offset));
                 bytes = &rest[key_len + value_len..];
+                while STREAKS && let Some((_, rest)) = entry::split_same(&rest[..key_len], bytes) {
+                    bytes = rest;
+                }
             }
         }
         radix_sort(slots, scratch, self.slice_bits);
@@ -145,7 +172,7 @@ impl ChunkSet {
     /// Returns the key and the value of an entry.
     #[inline(always)]
     pub(crate) fn entry(&self, slot: ChunkSlot) -> (&[u8], &[u8]) {
-        let (key, value, _) = entry::split_first(&self.chunk(slot).bytes[offset(slot)..]);
+        let (key, value, _) = entry::split_first(self.from(slot));
         (key, value)
     }
 
@@ -159,6 +186,21 @@ impl ChunkSet {
         self.entry(slot).1
     }
 
+    /// Returns the slot of the entry after this one, if it belongs to the same streak.
+    #[inline]
+    pub(crate) fn next_of_streak(&self, slot: ChunkSlot) -> Option<ChunkSlot> {
+        let bytes = self.from(slot);
+        let (key, _, rest) = entry::split_first(bytes);
+        entry::split_same(key, rest)?;
+        Some(slot + (bytes.len() - rest.len()) as u64)
+    }
+
+    /// Returns the bytes of an entry, and those after it in its chunk.
+    #[inline(always)]
+    pub(crate) fn from(&self, slot: ChunkSlot) -> &[u8] {
+        &self.chunk(slot).bytes[offset(slot)..]
+    }
+
     #[inline]
     pub(crate) fn prefetch(&self, slot: ChunkSlot) {
         prefetch(self.chunk(slot).bytes.as_ptr().wrapping_add(offset(slot)));
@@ -170,7 +212,7 @@ impl ChunkSet {
         let (mut sorted, mut scratch) = (Vec::new(), Vec::new());
         for slice in &self.slices {
             stop.check()?;
-            self.sort_slice(slice.clone(), &mut sorted, &mut scratch);
+            self.sort_slice::<false>(slice.clone(), &mut sorted, &mut scratch);
             slots.extend_from_slice(&sorted);
         }
         let bits = slots.len().max(2).ilog2() + MORE_INDEX_BITS;
@@ -242,8 +284,7 @@ impl<'a> Iterator for Matches<'a> {
             if !self.sorted.is_alike(slot, self.rank) {
                 continue;
             }
-            let (key_len, value_len, rest) =
-                entry::lengths(&self.sorted.chunk(slot).bytes[offset(slot)..]);
+            let (key_len, value_len, rest) = entry::lengths(self.sorted.from(slot));
             // Short keys are compared in registers, without a call.
             let is_same = match self.short {
                 Some(short) => short.is_first_of(rest, key_len),

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::chunk_set::ChunkSet;
-use super::sorted_cursor::{GroupValues, SortedGroups};
+use super::sorted_cursor::{GroupValues, SortedGroups, TakenValues};
 use crate::error::Result;
 use crate::shuffle::key::entry::{self, EntrySeq, RunSpan};
 use crate::shuffle::key::partitioner::HashPartitioner;
@@ -175,6 +175,15 @@ impl GroupCursor {
         })
     }
 
+    /// Allows slots for streaks, which take less time to sort. Not for [`in_memory`](Self::in_memory) and
+    /// [`values_in_memory`](Self::values_in_memory).
+    pub(crate) fn with_streaks(self) -> Self {
+        match self {
+            Self::Memory(cursor) => Self::Memory(cursor.with_streaks()),
+            Self::Merge(groups) => Self::Merge(groups),
+        }
+    }
+
     /// Advances to the next group, past the unread values of this one. Returns `false` if there is none.
     #[inline]
     pub(crate) fn next_group(&mut self) -> Result<bool> {
@@ -201,10 +210,10 @@ impl GroupCursor {
         }
     }
 
-    /// Advances past up to `most` values of the group, and returns them. Returns `None` at the end of the group, or if it
-    /// is not in memory.
+    /// Advances past up to `most` values of the group, or past a streak, and returns them. Returns `None` at the end
+    /// of the group, or if it is not in memory.
     #[inline]
-    pub(crate) fn take_in_memory(&mut self, most: usize) -> Result<Option<GroupValues<'_>>> {
+    pub(crate) fn take_in_memory(&mut self, most: usize) -> Result<Option<TakenValues<'_>>> {
         match self {
             Self::Memory(cursor) => cursor.take(most),
             Self::Merge(_) => Ok(None),

@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
+use std::mem;
 use std::ops::{ControlFlow, Range};
 use std::slice;
 use std::sync::Arc;
@@ -28,6 +29,9 @@ pub(crate) struct SortedCursor<S> {
     parted: usize,
     /// Entries before this one have been prefetched.
     fetched: usize,
+    /// Whether slots may be those of streaks, and whether those of the current radix partition are.
+    may_have_streaks: bool,
+    has_streaks: bool,
     _reservation: Option<Reservation>,
     checks: StopCheck,
 
@@ -35,6 +39,8 @@ pub(crate) struct SortedCursor<S> {
     group: Range<usize>,
     /// The next slot in the group.
     next: usize,
+    /// Whether the slot before `next` is that of an entry in a streak, whose later entries are unread.
+    is_in_streak: bool,
 }
 
 /// Groups of a partition in memory.
@@ -50,10 +56,22 @@ impl<S: Borrow<ChunkSet>> SortedCursor<S> {
             scratch: Vec::new(),
             parted: 0,
             fetched: 0,
+            may_have_streaks: false,
+            has_streaks: false,
             _reservation: reservation,
             checks: stop.checks(),
             group: 0..0,
             next: 0,
+            is_in_streak: false,
+        }
+    }
+
+    /// Allows slots for streaks, which take less time to sort. Not for [`values`](Self::values) and
+    /// [`for_each_of`](Self::for_each_of), which read one entry from each slot.
+    pub(crate) fn with_streaks(self) -> Self {
+        Self {
+            may_have_streaks: true,
+            ..self
         }
     }
 
@@ -71,25 +89,58 @@ impl<S: Borrow<ChunkSet>> SortedCursor<S> {
     /// Advances to the next entry of the group. Returns `false` if there is none.
     #[inline]
     pub(crate) fn advance_in_group(&mut self) -> Result<bool> {
+        self.checks.count()?;
+        if self.is_in_streak && self.advance_in_streak() {
+            return Ok(true);
+        }
         let has_next = self.next < self.group.end;
         self.next += usize::from(has_next);
-        self.checks.count()?;
+        self.is_in_streak = has_next && self.has_streaks;
         Ok(has_next)
     }
 
-    /// Advances past up to `most` entries of the group, and returns their values. Returns `None` if there are none.
+    /// Advances the last slot to the next entry of its streak. Returns `false` if there is none.
     #[inline]
-    pub(crate) fn take(&mut self, most: usize) -> Result<Option<GroupValues<'_>>> {
+    fn advance_in_streak(&mut self) -> bool {
+        let slot = &mut self.slots[self.next - 1];
+        let next = self.sorted.borrow().next_of_streak(*slot);
+        *slot = next.unwrap_or(*slot);
+        next.is_some()
+    }
+
+    /// Advances past up to `most` entries of the group, or past a streak, and returns their values. Returns `None` if
+    /// there are none.
+    #[inline]
+    pub(crate) fn take(&mut self, most: usize) -> Result<Option<TakenValues<'_>>> {
+        if self.has_streaks {
+            return self.take_streak();
+        }
         let taken = self.next..self.group.end.min(self.next + most);
         if taken.is_empty() {
             return Ok(None);
         }
         self.next = taken.end;
         self.checks.count_all(taken.len())?;
-        Ok(Some(GroupValues {
+        Ok(Some(TakenValues::Slots(GroupValues {
             sorted: self.sorted.borrow(),
             slots: self.slots[taken].iter(),
-        }))
+        })))
+    }
+
+    /// Advances past the unread part of the current streak, which may be empty, or past the next streak.
+    fn take_streak(&mut self) -> Result<Option<TakenValues<'_>>> {
+        self.checks.check()?;
+        let is_first = !mem::take(&mut self.is_in_streak);
+        if is_first {
+            if self.next == self.group.end {
+                return Ok(None);
+            }
+            self.next += 1;
+        }
+        let bytes = self.sorted.borrow().from(self.slots[self.next - 1]);
+        let (key, _, rest) = entry::split_first(bytes);
+        let bytes = if is_first { bytes } else { rest };
+        Ok(Some(TakenValues::Streak(StreakValues { key, bytes })))
     }
 
     /// Advances to the next group, before its first entry. Returns `false` if there is none.
@@ -100,7 +151,7 @@ impl<S: Borrow<ChunkSet>> SortedCursor<S> {
         }
         let start = self.group.end;
         self.group = start..self.end_of_group(start)?;
-        self.next = start;
+        (self.next, self.is_in_streak) = (start, false);
         Ok(true)
     }
 
@@ -195,7 +246,12 @@ impl<S: Borrow<ChunkSet>> SortedCursor<S> {
             return Ok(false);
         };
         // No radix partition is empty.
-        sorted.sort_slice(slice.clone(), &mut self.slots, &mut self.scratch);
+        let slice = slice.clone();
+        self.has_streaks = self.may_have_streaks && sorted.has_streaks(slice.clone());
+        match self.has_streaks {
+            true => sorted.sort_slice::<true>(slice, &mut self.slots, &mut self.scratch),
+            false => sorted.sort_slice::<false>(slice, &mut self.slots, &mut self.scratch),
+        }
         self.next_slice += 1;
         (self.parted, self.fetched) = (0, 0);
         self.group = 0..0;
@@ -326,6 +382,30 @@ impl<S: Borrow<ChunkSet>> SortedCursor<S> {
     pub(crate) fn order(&self) -> EntrySeq {
         let slot = self.slots[self.next - 1];
         self.sorted.borrow().chunk(slot).order
+    }
+}
+
+/// Values of a group in memory that are next to be read.
+pub(crate) enum TakenValues<'a> {
+    Slots(GroupValues<'a>),
+    Streak(StreakValues<'a>),
+}
+
+/// Values of a streak.
+pub(crate) struct StreakValues<'a> {
+    key: &'a [u8],
+    /// The streak, and what follows it in its chunk.
+    bytes: &'a [u8],
+}
+
+impl<'a> Iterator for StreakValues<'a> {
+    type Item = &'a [u8];
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (value, rest) = entry::split_same(self.key, self.bytes)?;
+        self.bytes = rest;
+        Some(value)
     }
 }
 

@@ -60,29 +60,15 @@ fn assert_groups<K: AsRef<[u8]>>(keys: &[K], sorted: &ChunkSet) {
         .map(|(n, key)| (sorted.rank(key.as_ref()), key.as_ref(), n))
         .collect();
     expected.sort();
-    let mut entries = SortedCursor::new(sorted, None, &StopFlag::default());
-    let mut groups = SortedCursor::new(sorted, None, &StopFlag::default());
+    let cursor = || SortedCursor::new(sorted, None, &StopFlag::default());
+    assert_read(&expected, cursor(), cursor());
+    assert_read(&expected, cursor().with_streaks(), cursor().with_streaks());
+    let mut groups = cursor();
     for group in expected.chunk_by(|a, b| a.1 == b.1) {
         assert!(groups.next_group().unwrap());
-        assert_eq!((groups.rank(), groups.key()), (group[0].0, group[0].1));
-        assert!(
-            groups
-                .values()
-                .eq(group.iter().map(|entry| entry.2.to_le_bytes()))
-        );
-        // The unread values of a group are skipped.
-        for entry in &group[..group.len() / 2] {
-            assert!(groups.advance_in_group().unwrap());
-            assert_eq!(groups.value(), entry.2.to_le_bytes());
-        }
-        for entry in group {
-            assert!(entries.advance().unwrap());
-            assert_eq!((entries.rank(), entries.key()), (entry.0, entry.1));
-            assert_eq!(entries.value(), entry.2.to_le_bytes());
-        }
+        let numbers = group.iter().map(|entry| entry.2.to_le_bytes());
+        assert!(groups.values().eq(numbers));
     }
-    assert!(!groups.next_group().unwrap() && !groups.next_group().unwrap());
-    assert!(!entries.advance().unwrap() && !entries.advance_in_group().unwrap());
     let index = sorted.index(
         MemoryBudget::unlimited().reservation(),
         &StopFlag::default(),
@@ -96,6 +82,43 @@ fn assert_groups<K: AsRef<[u8]>>(keys: &[K], sorted: &ChunkSet) {
             assert!(found.flatten().copied().eq(values));
         }
     }
+}
+
+/// Asserts that two cursors read these entries: one without regard to groups, the other each group in parts.
+fn assert_read(
+    expected: &[(u64, &[u8], usize)],
+    mut entries: SortedCursor<&ChunkSet>,
+    mut groups: SortedCursor<&ChunkSet>,
+) {
+    for (number, group) in expected.chunk_by(|a, b| a.1 == b.1).enumerate() {
+        assert!(groups.next_group().unwrap());
+        assert_eq!((groups.rank(), groups.key()), (group[0].0, group[0].1));
+        let (first, rest) = group.split_at(group.len() * (number % 3) / 2);
+        for entry in first {
+            assert!(groups.advance_in_group().unwrap());
+            assert_eq!(groups.key(), group[0].1);
+            assert_eq!(groups.value(), entry.2.to_le_bytes());
+        }
+        // The unread values of a group are skipped.
+        let mut rest = rest.iter().map(|entry| entry.2.to_le_bytes());
+        while number % 5 > 0
+            && let Some(taken) = groups.take(7).unwrap()
+        {
+            let mut check = |value: &[u8]| assert_eq!(value, rest.next().unwrap());
+            match taken {
+                TakenValues::Slots(values) => values.for_each(&mut check),
+                TakenValues::Streak(values) => values.for_each(&mut check),
+            }
+        }
+        assert!(number % 5 == 0 || rest.next().is_none());
+        for entry in group {
+            assert!(entries.advance().unwrap());
+            assert_eq!((entries.rank(), entries.key()), (entry.0, entry.1));
+            assert_eq!(entries.value(), entry.2.to_le_bytes());
+        }
+    }
+    assert!(!groups.next_group().unwrap() && !groups.next_group().unwrap());
+    assert!(!entries.advance().unwrap() && !entries.advance_in_group().unwrap());
 }
 
 #[test]
@@ -120,6 +143,42 @@ fn so_they_are_if_slots_have_but_a_few_bits_of_a_place() {
     }
 }
 
+/// Returns the number of radix partitions that have [streaks](ChunkSet::has_streaks).
+fn with_streaks(sorted: &ChunkSet) -> usize {
+    let slices = sorted.slices.iter();
+    slices
+        .filter(|slice| sorted.has_streaks((*slice).clone()))
+        .count()
+}
+
+#[test]
+fn so_they_are_if_entries_with_one_key_are_neighbours() {
+    let random = |n: usize| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+    let hot = |n: usize| if n.is_multiple_of(20) { random(n) } else { 3 };
+    let mixed = |n: usize| match n / 1000 % 2 {
+        0 => random(n),
+        _ => 3,
+    };
+    let text = |n: usize| format!("{n}{}", "-".repeat(n % 60));
+    for chunk_bytes in [100, 300, MAX_CHUNK_BYTES] {
+        for (key, expected) in [
+            (&random as &dyn Fn(usize) -> usize, 0..=0),
+            (&hot, 1..=1),
+            (&mixed, 0..=1),
+            (&|n| n / 20, 0..=2),
+            (&|n| n / 500, 1..=2),
+            (&|n| n / 2000, 1..=2),
+        ] {
+            let keys: Vec<_> = (0..10_000).map(|n| key(n).to_le_bytes()).collect();
+            let numbers = sorted(&keys, chunk_bytes);
+            assert!(expected.contains(&with_streaks(&numbers)));
+            assert_groups(&keys, &numbers);
+            let keys: Vec<_> = (0..10_000).map(|n| text(key(n))).collect();
+            assert_groups(&keys, &sorted(&keys, chunk_bytes));
+        }
+    }
+}
+
 /// Returns a key that the hash multiplies by zero: its last eight bytes do not matter.
 fn key_of_one_place(n: usize) -> Vec<u8> {
     [0x8bb8_4b93_962e_acc9, n as u64]
@@ -136,6 +195,10 @@ fn different_keys_of_one_place_are_parted() {
     assert_groups(&keys, &sorted(&keys, 300));
     let keys: Vec<_> = (0..500).map(|n| key(n / 50)).collect();
     assert_groups(&keys, &sorted(&keys, 300));
+    let keys: Vec<_> = (0..9000).map(|n| key(n / 50 % 11)).collect();
+    let neighbours = sorted(&keys, 4000);
+    assert_eq!(with_streaks(&neighbours), 1);
+    assert_groups(&keys, &neighbours);
 }
 
 #[test]
