@@ -143,7 +143,8 @@
 //! its result to the closure. The same error can occur outside of closures: while a closure waits for rayon on a thread
 //! of rayon's global pool, that thread may pick up other work of your program that runs an action. To avoid this, give
 //! the context [its own threads](ContextBuilder::threads). On a thread that a closure has started, an action does run,
-//! if necessary on that thread alone, because all other threads may be waiting for it.
+//! if necessary on that thread alone, because all other threads may be waiting for it. In a
+//! [worker process](#worker-processes), it needs a context with threads.
 //!
 //! # Errors and panics
 //!

@@ -536,10 +536,16 @@ fn an_action_in_a_closure_is_refused_in_a_worker_too() {
     within_the_limit("processes", || {
         let files = Files::new();
         let context = context(1, &files);
-        let nested = context
-            .range(0..3)
-            .map(|n| holdall::range(0..n).count().is_err());
-        assert_eq!(nested.collect().expect("answers"), [true; 3]);
+        let nested = context.range(0..6).map(|n| {
+            let executor = match n % 2 {
+                0 => Executor::Inline,
+                _ => Executor::Processes(1),
+            };
+            let inner = Context::builder().executor(executor).build();
+            let error = inner.and_then(|inner| inner.range(0..n).count());
+            matches!(error.unwrap_err().kind(), ErrorKind::NestedJob)
+        });
+        assert_eq!(nested.collect().expect("answers"), [true; 6]);
     });
 }
 

@@ -17,6 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::executor::remote::WorkerHome;
 use crate::storage::environment;
 use crate::storage::file::uninterrupted;
+use crate::task::is_in_task;
 
 /// Whether `init` was called in this process.
 static IS_CALLED: AtomicBool = AtomicBool::new(false);
@@ -59,18 +60,25 @@ pub(super) fn command(summons: &Summons, channel: UnixStream) -> Command {
 }
 
 /// Returns an error if the processes that it starts would run `main` instead of becoming workers, and would start
-/// workers themselves.
+/// workers themselves. In a closure, the error is the same as on every other executor.
 pub(super) fn check() -> Result<()> {
     let refuse = |reason: &str| {
         let reason = reason.to_owned();
         Err(Error::new(ErrorKind::WorkerStart { reason }))
     };
+    if is_in_task() {
+        return Err(Error::new(ErrorKind::NestedJob));
+    }
     if environment::is_privileged() {
         return refuse("this program has privileges that its caller lacks, as with set-user-id");
     }
     match Summons::of_this_process() {
         Ok(None) if !IS_WORKER.load(Ordering::SeqCst) => {}
-        Ok(_) => return refuse("this process is a worker"),
+        Ok(_) => {
+            return refuse(
+                "this process is a worker; run the action before the job, or in a context with threads",
+            );
+        }
         Err(error) => return refuse(&error.to_string()),
     }
     if IS_CALLED.load(Ordering::SeqCst) {
