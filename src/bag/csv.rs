@@ -241,9 +241,10 @@ impl CsvReader {
 
 /// Writes CSV: a directory with a file for each partition. Needs the feature `csv`.
 ///
-/// Each file has a header with the names of the struct's fields, unless the records are tuples. Fields are quoted if
-/// necessary. The directory appears as a whole or not at all, as that of [`write_text`](Bag::write_text), on any file
-/// system of the context.
+/// Each file has a header with the names of the struct's fields, unless the records are tuples. Read the latter with
+/// [`has_headers(false)`](CsvReader::has_headers): otherwise, the first record of each file counts as its header. Fields
+/// are quoted if necessary. The directory appears as a whole or not at all, as that of [`write_text`](Bag::write_text),
+/// on any file system of the context.
 ///
 /// # Examples
 ///

@@ -43,7 +43,9 @@ impl<T: Serialize + Deserialize<'static> + Send + 'static> Data for T {}
 /// keys have equal bytes. Some types violate it, such as `PathBuf`, `OrderedFloat` and `DateTime<FixedOffset>`: see
 /// [equal keys](crate#equal-keys) for a list, and for how to normalise such keys.
 ///
-/// Implemented for every sized type that is [`Data`] and `Eq`, and for `str` and `[u8]`.
+/// Implemented for every sized type that is [`Data`] and `Eq`, and for `str` and `[u8]`. In a generic function, write
+/// these bounds instead of `Key`: `fn tally<K: Data + Eq>(keys: Bag<K>)`. With `K: Key`, a bag of results has records of
+/// type [`K::Owned`](Record::Owned), because `K` might be `str`.
 ///
 /// # Examples
 ///
