@@ -222,12 +222,22 @@ impl fmt::Display for ErrorKind {
                      raise it with `ContextBuilder::memory` or HOLDALL_MEMORY, or use fewer threads"
                 )
             }
-            Self::BroadcastTooLarge { budget_bytes } => write!(
-                f,
-                "cannot broadcast the small bag: it does not fit into half of the memory budget of {}; \
-                 join without broadcasting, or raise the budget",
-                format_bytes(*budget_bytes as u64)
-            ),
+            Self::BroadcastTooLarge {
+                context,
+                budget_bytes,
+            } => {
+                let is_join = |operator: &str| operator.ends_with("_broadcast");
+                let (what, advice) = match context.operator.is_none_or(is_join) {
+                    true => ("the small bag", "join without broadcasting"),
+                    false => ("a summary of each partition", "use fewer partitions"),
+                };
+                write!(
+                    f,
+                    "cannot send {what} to all tasks{context}: it takes more than half of the memory budget of {}; \
+                     {advice}, or raise the budget",
+                    format_bytes(*budget_bytes as u64)
+                )
+            }
             Self::Cancelled => f.write_str("the job was cancelled"),
             Self::DeadlineExceeded { context, elapsed } => write!(
                 f,

@@ -420,10 +420,13 @@ pub enum ErrorKind {
         /// The budget, in bytes.
         budget_bytes: usize,
     },
-    /// The bag that a `…_broadcast` sends to every task does not fit into half of the memory budget.
+    /// What a method sends to every task does not fit into half of the memory budget: the bag of a `…_broadcast`, or the
+    /// summaries of partitions that `windows` and `zip_with_index` need, for example.
     #[non_exhaustive]
     BroadcastTooLarge {
-        /// The memory budget, in bytes. The bag may use half of it.
+        /// Location of the operator.
+        context: ErrorContext,
+        /// The memory budget, in bytes. Half of it may be used.
         budget_bytes: usize,
     },
     /// The job was stopped by its caller before it was complete.
@@ -558,6 +561,7 @@ macro_rules! context_of {
             | ErrorKind::Codec { context, .. }
             | ErrorKind::DiskFull { context, .. }
             | ErrorKind::QuotaExceeded { context, .. }
+            | ErrorKind::BroadcastTooLarge { context, .. }
             | ErrorKind::CapturingClosure { context }
             | ErrorKind::NotPortable { context, .. }
             | ErrorKind::TooManyAttempts { context, .. }

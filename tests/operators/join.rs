@@ -437,6 +437,17 @@ fn a_bag_too_large_to_broadcast_is_refused() {
         error.to_string().contains("without broadcasting"),
         "{error}"
     );
+    assert_eq!(error.context().unwrap().operator, Some("join_broadcast"));
+
+    // No broadcast of the user's: the error names what it is.
+    let chunks = context.range_partitioned(0..1_000_000, 8).chunks(1 << 20);
+    let error = chunks.count().unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::BroadcastTooLarge { .. }),
+        "{error}"
+    );
+    let expected = "cannot send a summary of each partition to all tasks in chunks at tests/operators/join.rs:";
+    assert!(error.to_string().starts_with(expected), "{error}");
     assert_empty(spill.path());
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::keep_limit::KeepLimit;
 use super::part::{Content, MapPart, PartSeq, Share};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorContext, ErrorKind, Result};
 use crate::id::ShuffleId;
 use crate::storage::codec;
 use crate::storage::memory::Reservation;
@@ -273,6 +273,7 @@ impl<M: MapPart + 'static> Outputs for ShuffleOutputs<M> {
 #[cold]
 pub(crate) fn too_large(resources: &Resources) -> Error {
     Error::new(ErrorKind::BroadcastTooLarge {
+        context: ErrorContext::default(),
         budget_bytes: resources.budget.limit_bytes(),
     })
 }

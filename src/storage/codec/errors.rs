@@ -157,7 +157,10 @@ fn all_kinds() -> Vec<ErrorKind> {
             needed_bytes: 16,
             budget_bytes: 17,
         },
-        K::BroadcastTooLarge { budget_bytes: 18 },
+        K::BroadcastTooLarge {
+            context: context(),
+            budget_bytes: 18,
+        },
         K::Cancelled,
         K::DeadlineExceeded {
             context: context(),
