@@ -347,7 +347,8 @@ impl TextWriter {
     ///
     /// The existing files must have been written by `write_text` with the same compression; otherwise, the error is
     /// [`NotAnOutput`](crate::ErrorKind::NotAnOutput). If two jobs append at the same time, one of them may fail with
-    /// [`OutputExists`](crate::ErrorKind::OutputExists).
+    /// [`OutputExists`](crate::ErrorKind::OutputExists). With [`overwrite`](Self::overwrite), the error is
+    /// [`InvalidSetting`](crate::ErrorKind::InvalidSetting).
     ///
     /// # Examples
     ///

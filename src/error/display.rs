@@ -101,7 +101,7 @@ impl fmt::Display for ErrorKind {
             ),
             Self::NotAnOutput { path, found } => write!(
                 f,
-                "cannot replace {}: it contains {}, which is not an output file; \
+                "cannot replace {} or add to it: it contains {}, which is not an output file of the same format; \
                  move that file, or choose another directory",
                 path.display(),
                 found.display()

@@ -127,6 +127,13 @@ impl NewOutput {
         path: &Path,
         options: &OutputOptions,
     ) -> Result<Self> {
+        if options.append && options.overwrite {
+            return Err(Error::new(ErrorKind::InvalidSetting {
+                setting: "append",
+                value: "true".to_owned(),
+                expected: "`false` with `overwrite`",
+            }));
+        }
         let Some((file_system, rest)) = file_systems.find(path)? else {
             let local = check_local(path)?;
             let pending = local::begin(path, local, options)?;

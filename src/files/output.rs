@@ -50,7 +50,7 @@ impl OutputOptions {
     /// Sets whether the files are added to those of an existing output. Default: `false`.
     ///
     /// Their numbers follow those of the existing files, which must have the same extension. All new files appear, or
-    /// none.
+    /// none. With [`overwrite`](Self::overwrite), the error is [`InvalidSetting`](crate::ErrorKind::InvalidSetting).
     #[must_use]
     pub fn append(mut self, append: bool) -> Self {
         self.append = append;

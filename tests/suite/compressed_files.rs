@@ -359,6 +359,11 @@ fn appended_files_follow_the_others() {
             ErrorKind::NotAnOutput { .. }
         ));
         assert_eq!(names_in(stranger.parent().unwrap()), ["notes"]);
+        let both = writer.clone().overwrite(true).write(&numbers(0..4), &path);
+        assert!(matches!(
+            both.unwrap_err().kind(),
+            ErrorKind::InvalidSetting { .. }
+        ));
         assert_eq!(read(), expected);
     });
 }
