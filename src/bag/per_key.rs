@@ -440,7 +440,7 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> PerKey<K, V, P> {
 
 /// Returns whether equal values are indistinguishable, so that their order cannot matter. They are if they are integers
 /// or characters.
-fn equal_are_same<V: 'static>() -> bool {
+pub(super) fn equal_are_same<V: 'static>() -> bool {
     ByNumber::<V>::new().is_some()
 }
 

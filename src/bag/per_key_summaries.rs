@@ -4,11 +4,12 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::keyed::finish;
+use super::per_key::equal_are_same;
 use super::{Bag, PerKey};
 use crate::operators::combines::ByClosures;
 use crate::pipeline::{Data, Pipeline, Plain};
 use crate::portable::Portable;
-use crate::shuffle::EntriesOfValues;
+use crate::shuffle::{AnyOrder, EntriesOfValues};
 use crate::summary::{self, Histogram, Numeric, Stats, Summary};
 use crate::task::Site;
 
@@ -177,7 +178,10 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> PerKey<K, V, P> {
             types: PhantomData,
         };
         let site = Site::new("minmax");
-        self.pairs.combine_at(site, EntriesOfValues(minmax))
+        match equal_are_same::<V>() {
+            true => self.pairs.combine_at(site, AnyOrder(minmax)),
+            false => self.pairs.combine_at(site, EntriesOfValues(minmax)),
+        }
     }
 
     /// Counts the distinct values of each key, which must fit into memory.

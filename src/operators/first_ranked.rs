@@ -6,6 +6,7 @@ use std::mem;
 
 use serde::{Deserialize, Serialize};
 
+use super::few_ranked::{FewRanked, MAX_FEW_RANKED};
 use crate::pipeline::{Call, Data, Peek, Record};
 use crate::portable::{Portable, portable};
 use crate::shuffle::{Accumulator, Combine, combined_entries};
@@ -145,62 +146,30 @@ impl<V: Data> RankedList<V> for LargeRanked<V> {
     }
 }
 
-/// For values of a few bytes. Up to four of them are stored in the slot of the key, in order, so that most records
-/// follow no pointer. A slot with an empty list has the same size for numbers of 8 bytes.
+/// For values of a few bytes. Up to four of them are stored in the slot of the key, so that most records follow no pointer.
 #[derive(Serialize, Deserialize)]
 #[serde(bound(
     serialize = "V: Record<Owned = V> + Serialize",
     deserialize = "V: Record<Owned = V> + Deserialize<'de>"
 ))]
 pub(crate) enum SmallRanked<V: Record<Owned = V>> {
-    None,
-    One([V; 1]),
-    Two([V; 2]),
-    Three([V; 3]),
-    Four([V; 4]),
+    Few(FewRanked<V>),
     Several(Ranked<V>),
 }
 
 /// Maximum size of values in such lists, in bytes.
 pub(crate) const MAX_SMALL_BYTES: usize = 8;
 
-/// Maximum number of them in the slot.
-const MAX_IN_SLOT: usize = 4;
-
 impl<V: Data> SmallRanked<V> {
-    /// Appends a value to fewer than `n`.
-    fn with(self, n: usize, value: V) -> Self {
-        match self {
-            Self::None => Self::One([value]),
-            Self::One([a]) => Self::Two([a, value]),
-            Self::Two([a, b]) => Self::Three([a, b, value]),
-            Self::Three([a, b, c]) => Self::Four([a, b, c, value]),
-            Self::Four([a, b, c, d]) => Self::Several(Ranked::of(n, vec![a, b, c, d, value])),
-            Self::Several(_) => unreachable!("a list offers the value itself"),
+    /// Moves the values of a full slot to a list for `n` of them.
+    #[inline(never)]
+    fn make_room(&mut self, n: usize) {
+        if let Self::Few(few) = self
+            && few.is_full()
+        {
+            let few = mem::replace(few, FewRanked::new());
+            *self = Self::Several(Ranked::of(n, few.into_vec()));
         }
-    }
-
-    /// Returns the values that are in the slot.
-    #[inline(always)]
-    fn values(&mut self) -> &mut [V] {
-        match self {
-            Self::None | Self::Several(_) => &mut [],
-            Self::One(values) => values,
-            Self::Two(values) => values,
-            Self::Three(values) => values,
-            Self::Four(values) => values,
-        }
-    }
-}
-
-/// Moves the last value before those that it precedes.
-#[inline(always)]
-fn place_last<V>(values: &mut [V], order: &impl Fn(&V, &V) -> Ordering) {
-    for at in (1..values.len()).rev() {
-        if order(&values[at], &values[at - 1]).is_ge() {
-            return;
-        }
-        values.swap(at - 1, at);
     }
 }
 
@@ -208,53 +177,40 @@ impl<V: Data> RankedList<V> for SmallRanked<V> {
     #[inline(always)]
     fn new(n: usize, value: V) -> Self {
         match n {
-            0 => Self::None,
-            _ => Self::One([value]),
+            0 => Self::Few(FewRanked::new()),
+            _ => Self::Few(FewRanked::of(value)),
         }
     }
 
     #[inline(always)]
     fn offer(&mut self, n: usize, value: V, order: &impl Fn(&V, &V) -> Ordering) {
-        if let Self::Several(ranked) = self {
-            ranked.offer(value, order);
-            return;
+        if n > MAX_FEW_RANKED {
+            self.make_room(n);
         }
-        let values = self.values();
-        if values.len() < n {
-            *self = mem::replace(self, Self::None).with(n, value);
-            place_last(self.values(), order);
-        } else if let Some(last) = values.last_mut()
-            && order(&value, last).is_lt()
-        {
-            *last = value;
-            place_last(values, order);
+        match self {
+            Self::Few(few) => few.offer(n, value, order),
+            Self::Several(ranked) => ranked.offer(value, order),
         }
     }
 
     #[inline(always)]
     fn merge(&mut self, n: usize, later: Self, order: &impl Fn(&V, &V) -> Ordering) {
-        let mut offer = |value| self.offer(n, value, order);
         match later {
-            Self::None => {}
-            Self::One(values) => values.into_iter().for_each(offer),
-            Self::Two(values) => values.into_iter().for_each(offer),
-            Self::Three(values) => values.into_iter().for_each(offer),
-            Self::Four(values) => values.into_iter().for_each(offer),
-            Self::Several(later) => later.into_records().into_iter().for_each(&mut offer),
+            Self::Few(later) => later.drain(|value| self.offer(n, value, order)),
+            Self::Several(later) => {
+                let later = later.into_records().into_iter();
+                later.for_each(|value| self.offer(n, value, order));
+            }
         }
     }
 
     fn owns_memory(n: usize) -> bool {
-        n > MAX_IN_SLOT || mem::needs_drop::<V>()
+        n > MAX_FEW_RANKED || mem::needs_drop::<V>()
     }
 
     fn into_sorted(self, order: &impl Fn(&V, &V) -> Ordering) -> Vec<V> {
         match self {
-            Self::None => Vec::new(),
-            Self::One(values) => values.into(),
-            Self::Two(values) => values.into(),
-            Self::Three(values) => values.into(),
-            Self::Four(values) => values.into(),
+            Self::Few(few) => few.into_vec(),
             Self::Several(ranked) => ranked.into_sorted(order),
         }
     }
@@ -265,8 +221,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_of_small_values_takes_no_larger_slot() {
-        assert!(size_of::<SmallRanked<u64>>() <= 40);
+    fn lists_take_small_slots() {
+        assert!(size_of::<SmallRanked<u64>>() <= 48);
         assert_eq!(size_of::<LargeRanked<u64>>(), 40);
     }
 

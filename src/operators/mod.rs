@@ -49,6 +49,7 @@ pub(crate) mod containing;
 pub(crate) mod csv_error;
 #[cfg(feature = "csv")]
 pub(crate) mod csv_records;
+mod few_ranked;
 pub(crate) mod filter;
 pub(crate) mod first_ranked;
 pub(crate) mod flat_map;

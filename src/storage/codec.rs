@@ -28,6 +28,7 @@ mod errors;
 mod fixed;
 mod format;
 mod number;
+mod room;
 mod sampling;
 mod shapes;
 mod short;
@@ -48,6 +49,7 @@ use digest::{Layouts, digest};
 use encoder::{Length, encode};
 pub(crate) use fixed::{decode_fixed, encode_fixed, encode_flat};
 use format::TOO_DEEP;
+pub(crate) use room::Room;
 pub(crate) use sampling::Sampling;
 pub(crate) use short::{SHORT_BYTES, Short};
 
@@ -135,6 +137,13 @@ pub(crate) fn encode_short<T: Serialize + ?Sized>(record: &T) -> Option<Short> {
     let mut short = Short::default();
     encode(record, &mut short).ok()?;
     Some(short)
+}
+
+/// Appends the bytes of `record` to `room`. If they do not fit, or if the record cannot be encoded or has not been checked,
+/// returns `None`.
+#[inline(always)]
+pub(crate) fn encode_to<T: Serialize + ?Sized>(record: &T, room: &mut Room<'_>) -> Option<()> {
+    encode(record, room).ok()
 }
 
 /// Returns the number of bytes that [`encode_into`] appends for `record`, and checks its type in the same way.

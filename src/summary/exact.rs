@@ -164,6 +164,7 @@ enum StoredSum {
 }
 
 impl From<ExactSum> for StoredSum {
+    #[inline]
     fn from(mut sum: ExactSum) -> Self {
         if let Some(number) = sum.only() {
             return Self::One(number);
@@ -177,6 +178,7 @@ impl From<ExactSum> for StoredSum {
 }
 
 impl From<StoredSum> for ExactSum {
+    #[inline]
     fn from(stored: StoredSum) -> Self {
         let (first, digits, special) = match stored {
             StoredSum::Few(first, digits) => (first, Digits::Few(FEW, digits), 0.0),

@@ -45,6 +45,7 @@ impl<T: Record + ?Sized> Summary<T> for CountSummary {
         *count += 1;
     }
 
+    #[inline]
     fn merge(&self, count: &mut u64, later: u64) {
         *count += later;
     }
@@ -180,6 +181,7 @@ impl<T: Numeric> Summary<T> for MeanSummary {
         part.lost += add_with_error(&mut part.sum, number.to_f64());
     }
 
+    #[inline]
     fn merge(&self, part: &mut MeanPart, later: MeanPart) {
         part.count += later.count;
         part.lost += add_with_error(&mut part.sum, later.sum) + later.lost;
@@ -209,6 +211,7 @@ enum StoredMean {
 }
 
 impl From<MeanPart> for StoredMean {
+    #[inline]
     fn from(MeanPart { count, sum, lost }: MeanPart) -> Self {
         match count {
             1 if lost == 0.0 => Self::One(sum),
@@ -218,6 +221,7 @@ impl From<MeanPart> for StoredMean {
 }
 
 impl From<StoredMean> for MeanPart {
+    #[inline]
     fn from(stored: StoredMean) -> Self {
         let (count, sum, lost) = match stored {
             StoredMean::One(number) => (1, number, 0.0),

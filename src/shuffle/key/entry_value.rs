@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::pipeline::Data;
-use crate::storage::codec::{self, Short};
+use crate::storage::codec::{self, Room, Short};
 
 /// The value of an entry, before it is encoded.
 pub(crate) trait EntryValue: Sized {
@@ -14,6 +14,9 @@ pub(crate) trait EntryValue: Sized {
 
     /// Returns the encoded value if it is short. Otherwise, or if it cannot be encoded, returns `None`.
     fn encode_short(&self) -> Option<Short>;
+
+    /// Appends the encoded value to `room`. If it does not fit or cannot be encoded, returns `None`.
+    fn encode_to(&self, room: &mut Room<'_>) -> Option<()>;
 
     /// Appends the encoded value.
     fn encode_into(&self, bytes: &mut Vec<u8>) -> Result<()>;
@@ -35,6 +38,11 @@ impl<T: Data> EntryValue for T {
     #[inline(always)]
     fn encode_short(&self) -> Option<Short> {
         codec::encode_short(self)
+    }
+
+    #[inline(always)]
+    fn encode_to(&self, room: &mut Room<'_>) -> Option<()> {
+        codec::encode_to(self, room)
     }
 
     #[inline(always)]
@@ -76,6 +84,20 @@ impl<V: Data, C: Data> EntryValue for RecordOrCombined<V, C> {
         match self {
             Self::Record(value) => codec::encode_short(value)?.after(RECORD),
             Self::Combined(combined) => codec::encode_short(combined)?.after(COMBINED),
+        }
+    }
+
+    #[inline(always)]
+    fn encode_to(&self, room: &mut Room<'_>) -> Option<()> {
+        match self {
+            Self::Record(value) => {
+                room.append([RECORD], 1).ok()?;
+                codec::encode_to(value, room)
+            }
+            Self::Combined(combined) => {
+                room.append([COMBINED], 1).ok()?;
+                codec::encode_to(combined, room)
+            }
         }
     }
 

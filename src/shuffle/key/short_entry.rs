@@ -28,12 +28,19 @@ impl ShortEntry {
     /// Creates an entry in the form of a [chunk](super::entry). Returns `None` if the head would be longer than a word.
     #[inline(always)]
     pub(crate) fn of_chunk(key: Short, value: Short) -> Option<Self> {
-        let lengths = (key.len() | value.len() << 8) as u128;
-        (key.len() < SHORT_BYTES).then_some(Self {
-            head: key.word() << 16 | lengths,
-            head_len: 2 + key.len(),
+        let (head, head_len) = Self::head_of_chunk(key)?;
+        Some(Self {
+            head: head | (value.len() as u128) << 8,
+            head_len,
             value,
         })
+    }
+
+    /// Returns the head of an entry in that form, for a value of no bytes, and the length of the head.
+    #[inline(always)]
+    pub(crate) fn head_of_chunk(key: Short) -> Option<(u128, usize)> {
+        let head = key.word() << 16 | key.len() as u128;
+        (key.len() < SHORT_BYTES).then_some((head, 2 + key.len()))
     }
 
     /// Returns the first word, its length in bytes, and the second word, which follows those bytes.

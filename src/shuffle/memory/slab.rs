@@ -13,13 +13,14 @@
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
+use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::hints;
 use crate::shuffle::key::short_entry::ShortEntry;
-use crate::storage::codec::Short;
+use crate::storage::codec::{Room, Short};
 use crate::storage::memory::Reservation;
 
 /// A slab, and its part of the budget.
@@ -234,6 +235,45 @@ impl SlabSpan {
     }
 }
 
+impl SlabSpan {
+    /// Returns the unused capacity, in bytes.
+    #[inline(always)]
+    pub(crate) fn left_bytes(&self) -> usize {
+        self.capacity - self.len
+    }
+
+    /// Appends an entry in the form of a [chunk](crate::shuffle::key::entry), whose value `encode` appends. Returns its
+    /// length in bytes. If `encode` fails, or if the value is longer than a length of one byte can tell, returns `None`,
+    /// and appends nothing.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn push_encoded(
+        &mut self,
+        key: Short,
+        encode: impl FnOnce(&mut Room<'_>) -> Option<()>,
+    ) -> Option<usize> {
+        let left_bytes = self.left_bytes();
+        // SAFETY: only this piece accesses its unused capacity, which is borrowed as long as `self` is.
+        let left = unsafe {
+            let start = self.start.add(self.len).cast::<MaybeUninit<u8>>();
+            std::slice::from_raw_parts_mut(start.as_ptr(), left_bytes)
+        };
+        let mut room = Room::new(left);
+        let (head, head_len) = ShortEntry::head_of_chunk(key)?;
+        room.append(head.to_le_bytes(), head_len).ok()?;
+        encode(&mut room)?;
+        let bytes = left_bytes - room.left_bytes();
+        let value_len = u8::try_from(bytes - head_len)
+            .ok()
+            .filter(|len| *len < 0x80)?;
+        left[1].write(value_len);
+        // `Room` has written these bytes.
+        self.len += bytes;
+        hints::prefetch_behind(self.start.as_ptr().wrapping_add(self.len));
+        Some(bytes)
+    }
+}
+
 /// Copies `bytes`. Two copies of a fixed length, which cover all bytes and may overlap, are faster than one copy of
 /// variable length.
 ///
@@ -283,6 +323,7 @@ impl fmt::Debug for SlabSpan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shuffle::key::entry;
     use crate::storage::memory::MemoryBudget;
 
     #[test]
@@ -326,6 +367,39 @@ mod tests {
                 assert_eq!(*piece, [b"before", &expected[..len], b"behind"].concat());
                 let mut full = slabs.piece(ShortEntry::WORDS_BYTES - 1).unwrap_or_default();
                 assert!(!full.push_short(entry) && full.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn values_are_encoded_behind_their_keys() {
+        let bytes: Vec<_> = (1..=200).collect();
+        let mut slabs = Slabs::default();
+        slabs.add(10_000, None);
+        for key_len in 0..=15 {
+            for value_len in [0, 1, 15, 90, 127, 128, 180] {
+                let key = Short::new(&bytes[..key_len]).unwrap();
+                let value = &bytes[..value_len];
+                let mut piece = slabs.piece(220).unwrap_or_default();
+                slabs.forget();
+                slabs.add(10_000, None);
+                let encode = |room: &mut Room<'_>| {
+                    value
+                        .iter()
+                        .try_for_each(|byte| room.append([*byte], 1).ok())
+                };
+                let pushed = piece.push_encoded(key, encode);
+                if key_len == 15 || value_len >= 128 {
+                    assert!(pushed.is_none() && piece.is_empty());
+                    continue;
+                }
+                let mut expected = Vec::new();
+                entry::push(&mut expected, key_len, &[&bytes[..key_len], value].concat());
+                assert_eq!((pushed, &*piece), (Some(expected.len()), &expected[..]));
+                let mut full = slabs.piece(value_len + 1).unwrap_or_default();
+                assert!(full.push_encoded(key, encode).is_none() && full.is_empty());
+                assert!(piece.push_encoded(key, |_| None).is_none());
+                assert_eq!(*piece, expected[..]);
             }
         }
     }

@@ -8,6 +8,7 @@
 //!             (spilled later if others need the memory)
 //! ```
 
+use super::group_bucket::{Bucket, empty_buckets};
 use super::task_batch::TaskBatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::Ref;
@@ -23,7 +24,7 @@ use crate::shuffle::outputs::group_outputs::GroupOutputs;
 use crate::shuffle::outputs::part::PartSeq;
 use crate::shuffle::outputs::segment::{CHUNK_BYTES, Chunk, MAX_CHUNK_BYTES, Segment};
 use crate::shuffle::outputs::shuffle_outputs::ShuffleOutputs;
-use crate::storage::codec::{Sampling, Short};
+use crate::storage::codec::{Room, Sampling, Short};
 use crate::storage::memory::Reservation;
 use crate::storage::run::MAX_RECORD_BYTES;
 use crate::task::Resources;
@@ -49,31 +50,10 @@ const FLOOR_BYTES: usize = 256 << 10;
 /// vain, and an attempt that succeeds must first add the longer entries before it, which are then few.
 const TRY_SHORT_AFTER: u8 = 32;
 
-/// Entries of one radix partition of a partition since the last commit.
-#[derive(Default)]
-struct Bucket {
-    /// The open chunk, and its number of entries.
-    open: SlabSpan,
-    open_entries: usize,
-    full: Vec<(SlabSpan, usize)>,
-}
-
-impl Bucket {
-    /// Returns the number of chunks that have entries.
-    fn chunks(&self) -> usize {
-        self.full.len() + usize::from(self.open_entries > 0)
-    }
-
-    /// Takes the chunks with their numbers of entries. The unused end of the last chunk stays available.
-    fn take(&mut self) -> Vec<(SlabSpan, usize)> {
-        let mut chunks = std::mem::take(&mut self.full);
-        if self.open_entries > 0 {
-            chunks.push((self.open.take_filled(), self.open_entries));
-            self.open_entries = 0;
-        }
-        chunks
-    }
-}
+/// Number of pairs that are buffered after one that could not be encoded in its bucket although there was `DIRECT_BYTES`
+/// of room.
+const TRY_DIRECT_AFTER: u8 = 32;
+const DIRECT_BYTES: usize = 160;
 
 /// Partitions the records of one thread's tasks.
 pub(crate) struct Grouper<'o> {
@@ -88,6 +68,8 @@ pub(crate) struct Grouper<'o> {
     entries: EntryBatch,
     /// Number of pairs that will not be tried as short entries.
     skip_short: u8,
+    /// Number of pairs that will not be tried to be encoded in their buckets.
+    skip_direct: u8,
     /// `true` once the first record has been encoded and decoded without a change.
     sampling: Sampling,
 
@@ -137,6 +119,7 @@ impl<'o> Grouper<'o> {
             slice_bits,
             entries: EntryBatch::default(),
             skip_short: 0,
+            skip_direct: 0,
             sampling: Sampling::default(),
             most_slab_bytes: (share_bytes / (OPEN_SLABS_OF_SHARE * slabs.len()))
                 .min(MAX_SLAB_BYTES),
@@ -170,7 +153,7 @@ impl<'o> Grouper<'o> {
         is_wanted: &mut impl FnMut(KeyPosition) -> bool,
     ) -> Result<()> {
         self.sampling.check(|| E::check(&record))?;
-        if self.tries_short() {
+        if is_due(&mut self.skip_short) {
             if let Some((key, value)) = E::encode_short(&record)
                 && let Some(entry) = ShortEntry::of_chunk(key, value)
             {
@@ -182,16 +165,6 @@ impl<'o> Grouper<'o> {
             self.flush(is_wanted)?;
         }
         Ok(())
-    }
-
-    /// Returns whether the next entry may be short. It may be long even then.
-    #[inline(always)]
-    fn tries_short(&mut self) -> bool {
-        if self.skip_short == 0 {
-            return true;
-        }
-        self.skip_short -= 1;
-        false
     }
 
     /// Adds a short entry to its bucket immediately, if its key is wanted.
@@ -238,18 +211,59 @@ impl<'o> Grouper<'o> {
     /// Adds a key that is already bytes, and its value.
     #[inline]
     pub(crate) fn push_pair<V: EntryValue>(&mut self, key: &[u8], value: &V) -> Result<()> {
-        if self.tries_short() {
-            if let Some(short) = Short::new(key)
-                && let Some(pushed) = self.push_short_pair(short, value)
-            {
+        match Short::new(key) {
+            Some(short) => self.push_short_key(short, value),
+            None => self.push_buffered(key, value),
+        }
+    }
+
+    /// Adds a short key, and its value.
+    #[inline]
+    pub(crate) fn push_short_key<V: EntryValue>(&mut self, key: Short, value: &V) -> Result<()> {
+        if is_due(&mut self.skip_short) {
+            if let Some(pushed) = self.push_short_pair(key, value) {
                 return pushed;
             }
             self.skip_short = TRY_SHORT_AFTER;
         }
+        if self.push_direct(key, value)? {
+            return Ok(());
+        }
+        self.push_buffered(&key.word().to_le_bytes()[..key.len()], value)
+    }
+
+    #[inline(always)]
+    fn push_buffered<V: EntryValue>(&mut self, key: &[u8], value: &V) -> Result<()> {
         if self.entries.push_pair(key, value)? {
             self.flush(&mut any_key)?;
         }
         Ok(())
+    }
+
+    /// Encodes a value in the bucket of its short key. Returns `false` if that is not possible.
+    #[inline(always)]
+    fn push_direct<V: EntryValue>(&mut self, key: Short, value: &V) -> Result<bool> {
+        if !is_due(&mut self.skip_direct) {
+            return Ok(false);
+        }
+        if self.entries.len() > 0 {
+            // Earlier records may have the same key.
+            self.flush(&mut any_key)?;
+        }
+        let number = bucket_of(self.partitioner.short_position(key), self.slice_bits);
+        let bucket = &mut self.buckets[number];
+        if bucket.open.left_bytes() < DIRECT_BYTES {
+            return Ok(false);
+        }
+        let encode = |room: &mut Room<'_>| value.encode_to(room);
+        let Some(bytes) = bucket.open.push_encoded(key, encode) else {
+            self.skip_direct = TRY_DIRECT_AFTER;
+            return Ok(false);
+        };
+        bucket.open_entries += 1;
+        self.records += 1;
+        self.bytes += bytes;
+        Ok(true)
     }
 
     /// Adds the buffered records of the task.
@@ -445,10 +459,12 @@ impl<'o> Grouper<'o> {
     }
 }
 
-fn empty_buckets(count: usize) -> Vec<Bucket> {
-    let mut buckets = Vec::new();
-    buckets.resize_with(count, Bucket::default);
-    buckets
+/// Counts down. Returns whether nothing is left to be skipped.
+#[inline(always)]
+fn is_due(skip: &mut u8) -> bool {
+    let is_due = *skip == 0;
+    *skip = skip.saturating_sub(1);
+    is_due
 }
 
 /// Accepts any key, for a [`Grouper`].

@@ -4,6 +4,7 @@ pub(super) mod buckets;
 pub(super) mod combine;
 pub(super) mod combiner;
 pub(super) mod divider;
+mod group_bucket;
 pub(super) mod grouper;
 pub(super) mod ordered_combiner;
 mod packed;

@@ -198,12 +198,12 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         let (grouper, mut sampling, mut words) = (&mut self.grouper, Sampling::default(), 0);
         let records = self.tables.drain_words(|key, value| {
             words += 1;
-            let bytes = key.word().to_le_bytes();
-            let bytes = &bytes[..key.len()];
             if is_first {
+                let bytes = key.word().to_le_bytes();
+                let bytes = &bytes[..key.len()];
                 sampling.check(|| Ok(C::Key::check_bytes(bytes)? + codec::check(&value)?))?;
             }
-            grouper.push_pair(bytes, &C::entry(value))
+            grouper.push_short_key(key, &C::entry(value))
         })?;
         self.has_flushed |= words > 0;
         // `grouper` counts the entries.

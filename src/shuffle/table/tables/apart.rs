@@ -126,7 +126,8 @@ impl<C: Combine> Tables<'_, C> {
             }
             return Ok(is_granted);
         }
-        let Some(bytes) = by_word.next_bytes(most_bytes, self.combine.owns_memory()) else {
+        let owns_memory = self.combine.owns_memory();
+        let Some(bytes) = by_word.next_bytes(most_bytes, owns_memory, !C::COMMUTES) else {
             return Ok(false);
         };
         let reservation = &mut self.word_reservation;
