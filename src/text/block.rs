@@ -242,6 +242,10 @@ impl TextBlockReader {
         };
         let block_bytes = block_bytes.max(BYTE_ORDER_MARK.len());
         let bytes = self.buffer.len().max(block_bytes).min(self.longest());
+        if self.buffer.is_empty() {
+            // The allocator may have zeroed memory.
+            self.buffer = vec![0; bytes];
+        }
         self.buffer.resize(bytes, 0);
     }
 

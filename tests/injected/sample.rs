@@ -13,7 +13,7 @@ use super::program::{EXECUTORS, WORK};
 const PLACES: usize = 10;
 
 /// Default number of runs for each operation of the program.
-const RUNS: u64 = 40;
+const RUNS: u64 = 20;
 
 /// A random number generator with a fixed sequence for each seed.
 struct Random(u64);

@@ -13,6 +13,9 @@ use crate::common::{
 
 const ALL: [Compression; 3] = [Compression::Gzip, Compression::Lz4, Compression::Zstd];
 
+/// Length of a line, in characters. Tests need megabytes, but few records.
+const SYMBOLS: u64 = 480;
+
 /// Lines of 64 different characters, which become only a quarter shorter by compression.
 fn lines(count: u64) -> Vec<String> {
     // SplitMix64.
@@ -23,7 +26,7 @@ fn lines(count: u64) -> Vec<String> {
         n ^ n >> 31
     };
     let line = |n: u64| {
-        let symbols = (0..60).map(|at| hash(60 * n + at) >> 58);
+        let symbols = (0..SYMBOLS).map(|at| hash(SYMBOLS * n + at) >> 58);
         let symbols = symbols.map(|symbol| char::from(b'0' + symbol as u8));
         format!("{n} {}", symbols.collect::<String>())
     };
@@ -60,7 +63,7 @@ fn xz_blocks(text: &[u8], block_bytes: u64) -> Vec<u8> {
 /// Files that are divided before they are read, with their lines.
 fn divided_files(files: &Files) -> (Vec<PathBuf>, Vec<String>) {
     // Frames have 4 MiB of text.
-    let expected = lines(70_000);
+    let expected = lines(9_600);
     let paths = vec![
         write_one(Compression::Gzip, expected.clone(), files),
         write_one(Compression::Zstd, expected.clone(), files),
@@ -104,7 +107,7 @@ fn the_parts_of_a_divided_file_have_its_records() {
 fn a_file_that_grows_by_a_part_is_read_to_its_new_end() {
     on_every_executor(|context| {
         let files = Files::new();
-        let mut expected = lines(20_000);
+        let mut expected = lines(2_800);
         let path = write_one(Compression::Gzip, expected.clone(), &files);
         expected.push("more".to_owned());
         let bag = reader(context)
@@ -120,7 +123,7 @@ fn a_file_that_grows_by_a_part_is_read_to_its_new_end() {
 
 /// Large files whose parts are found only while they are read.
 fn streamed_files(files: &Files) -> (Vec<PathBuf>, Vec<String>) {
-    let expected = lines(95_000);
+    let expected = lines(13_000);
     let text = text_of(&expected);
     let chunks = || text.chunks(300_001);
     let of = |encode: fn(&[u8]) -> Vec<u8>| chunks().flat_map(encode).collect::<Vec<_>>();
@@ -156,14 +159,14 @@ fn a_large_file_is_decoded_in_order_by_several_threads() {
 fn magic_bytes_within_a_member_begin_none() {
     let files = Files::new();
     // Members that are stored in a member, as in archives of the web.
-    let inner = gzip(&text_of(&lines(1_000)), Level::fast());
+    let inner = gzip(&text_of(&lines(137)), Level::fast());
     let stored = gzip(&[&inner[..], b"\n"].concat().repeat(4), Level::none());
     let outer = [&gzip(b"start\n", Level::none())[..], &stored.repeat(30)].concat();
     assert!(outer.len() > 4 << 20);
     let nested = files.write("nested.gz", &outer);
     // bzip2 ignores what follows the last stream, even if it contains the mark of a block.
     let garbage = b"garbage 1AY&SY\x17\x72\x45\x38\x50\x90 1AY&SY";
-    let content = [&bzip2(&text_of(&lines(95_000)))[..], garbage].concat();
+    let content = [&bzip2(&text_of(&lines(13_000)))[..], garbage].concat();
     let garbage = files.write("garbage.bz2", content);
     let text = [&b"start\n"[..], &[&inner[..], b"\n"].concat().repeat(120)].concat();
     on_every_executor(move |context| {
@@ -177,7 +180,7 @@ fn magic_bytes_within_a_member_begin_none() {
         assert!(records.join(&delimiter[..]) == text);
         assert_eq!(
             context.read_text(&garbage).unwrap().count().unwrap(),
-            95_000
+            13_000
         );
     });
 }
@@ -205,7 +208,7 @@ fn damage_is_an_error_with_the_path_and_the_place() {
                 .unwrap()
                 .count()
                 .unwrap();
-            assert!(count > 0 && count < 95_000, "{}: {count}", path.display());
+            assert!(count > 0 && count < 13_000, "{}: {count}", path.display());
             assert!(bad.count() > 0, "{}", path.display());
         }
     }
@@ -214,7 +217,7 @@ fn damage_is_an_error_with_the_path_and_the_place() {
 #[test]
 fn an_index_that_is_wrong_makes_no_wrong_text() {
     let files = Files::new();
-    let path = write_one(Compression::Zstd, lines(70_000), &files);
+    let path = write_one(Compression::Zstd, lines(9_600), &files);
     let content = fs::read(&path).unwrap();
     // The length of the text of the first frame, in the seek table.
     let frames = u32::from_le_bytes(content[content.len() - 9..][..4].try_into().unwrap());
@@ -240,7 +243,7 @@ fn every_compression_is_read_again() {
     on_every_executor_and_processes(|context| {
         let files = Files::new();
         for compression in ALL {
-            for count in [0, 1, 20_000] {
+            for count in [0, 1, 2_800] {
                 let expected = lines(count);
                 let path = files.path(&format!("{compression:?}-{count}"));
                 let bag = context.from_vec_partitioned(expected.clone(), 3);
@@ -267,7 +270,7 @@ fn every_compression_is_read_again() {
 fn a_single_file_has_all_records_or_does_not_exist() {
     on_every_executor_and_processes(|context| {
         let files = Files::new();
-        let expected = lines(5_000);
+        let expected = lines(700);
         let bag = context.from_vec(expected.clone());
         let path = files.path("out/all.gz");
         let writer = TextWriter::new().single_file(true).header("header");
@@ -276,10 +279,7 @@ fn a_single_file_has_all_records_or_does_not_exist() {
             .compression(Compression::Gzip)
             .write(&bag, &path)
             .unwrap();
-        assert_eq!(
-            (written.records, written.files),
-            (5_000, vec![path.clone()])
-        );
+        assert_eq!((written.records, written.files), (700, vec![path.clone()]));
         assert_eq!(written.bytes, fs::metadata(&path).unwrap().len());
         let read = || {
             reader(context)
@@ -295,7 +295,7 @@ fn a_single_file_has_all_records_or_does_not_exist() {
             matches!(exists.kind(), ErrorKind::OutputExists { .. }),
             "{exists}"
         );
-        let failing = bag.try_map(|line| match line.starts_with("4000 ") {
+        let failing = bag.try_map(|line| match line.starts_with("600 ") {
             true => Err("on purpose"),
             false => Ok(line),
         });

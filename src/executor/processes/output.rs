@@ -56,9 +56,12 @@ impl WorkerOutput {
                 if length == 0 {
                     lines.end(&mut labelled);
                 }
-                // Ignore errors: the reader may have ended, as after `| head`.
-                let _ = to().write_all(&labelled).and_then(|()| to().flush());
-                labelled.clear();
+                // A program may hold the lock of its standard output while a job runs. So lock it only to write something.
+                if !labelled.is_empty() {
+                    // Ignore errors: the reader may have ended, as after `| head`.
+                    let _ = to().write_all(&labelled).and_then(|()| to().flush());
+                    labelled.clear();
+                }
                 let mut state = shared.lock();
                 state.marks += marks;
                 state.is_closed = length == 0;
@@ -229,6 +232,15 @@ mod tests {
         assert_eq!(text.matches('x').count(), long.len());
         assert_eq!(text.lines().count(), 2);
         assert!(text.lines().all(|line| line.starts_with("[w] x")));
+    }
+
+    #[test]
+    fn marks_alone_do_not_wait_for_the_writer() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let to = || -> io::Sink { panic!("there is nothing to write") };
+        let output = WorkerOutput::pass_on(reader, "> ".to_owned(), "MARK".to_owned(), to).unwrap();
+        write!(writer, "noise\nMARK\nMARK\n").unwrap();
+        assert!(output.wait_for(Some(2)));
     }
 
     #[test]

@@ -183,7 +183,7 @@ impl<V> RangeEntries<V> {
         let end = if alike.iter().all(|slot| is_same(*slot, first)) {
             start + len
         } else {
-            alike.sort_by(|a, b| self.compare(*a, *b));
+            sort_slots(alike, &|a, b| self.compare(a, b));
             start + alike.partition_point(|slot| is_same(*slot, alike[0]))
         };
         self.slots = slots;
@@ -235,6 +235,12 @@ fn number(slot: EntrySlot) -> usize {
 #[inline(always)]
 fn is_alike(a: EntrySlot, b: EntrySlot) -> bool {
     (a ^ b) >> (u64::BITS - PLACE_BITS) == 0
+}
+
+/// Sorts slots that agree, which few do. Compiled once, not for each type of values.
+#[cold]
+fn sort_slots(slots: &mut [EntrySlot], compare: &dyn Fn(EntrySlot, EntrySlot) -> Ordering) {
+    slots.sort_by(|a, b| compare(*a, *b));
 }
 
 #[cfg(test)]

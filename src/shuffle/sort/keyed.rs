@@ -62,6 +62,8 @@ where
         key(first).cmp(&key(second))
     }
 
+    const MAY_BE_RANKED: bool = true;
+
     #[inline]
     fn is_ranked() -> bool {
         is_ranked::<K>()
@@ -107,6 +109,8 @@ where
     fn compare(&self, first: &(K, Owned<T>), second: &(K, Owned<T>)) -> Ordering {
         first.0.cmp(&second.0)
     }
+
+    const MAY_BE_RANKED: bool = true;
 
     #[inline]
     fn is_ranked() -> bool {

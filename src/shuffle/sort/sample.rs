@@ -125,21 +125,31 @@ pub(crate) fn bounds<L, E>(
     for (bytes, weight) in samples.iter().flat_map(KeySample::records) {
         records.push((bytes, load(bytes)?, weight));
     }
-    // Unstable is enough: records that compare equal are the same bound.
-    records.sort_unstable_by(|a, b| compare((a.0, &a.1), (b.0, &b.1)));
+    let mut order: Vec<_> = (0..records.len()).collect();
+    sort_places(&mut order, &|a, b| {
+        let [a, b] = [a, b].map(|place| &records[place]);
+        compare((a.0, &a.1), (b.0, &b.1))
+    });
     let total: u128 = records.iter().map(|(.., weight)| u128::from(*weight)).sum();
     let mut bounds = Vec::new();
     let mut before = 0;
-    for (bytes, _, weight) in records {
+    for place in order {
+        let (bytes, _, weight) = &records[place];
         // This record represents those from the old value of `before` on. A bound among them is this record.
-        before += u128::from(weight);
+        before += u128::from(*weight);
         let reaches = (before * partitions as u128).div_ceil(total.max(1)) as usize;
         let bounds_now = (reaches - 1).min(partitions - 1);
         if bounds_now > bounds.len() {
-            bounds.resize(bounds_now, Arc::from(bytes));
+            bounds.resize(bounds_now, Arc::from(*bytes));
         }
     }
     Ok(bounds)
+}
+
+/// Sorts places of records. Compiled once, not for each type: sorting is most of the code of [`bounds`], and samples are
+/// small. Unstable is enough, because records that compare equal are the same bound.
+fn sort_places(places: &mut [usize], compare: &dyn Fn(usize, usize) -> Ordering) {
+    places.sort_unstable_by(|a, b| compare(*a, *b));
 }
 
 #[cfg(test)]

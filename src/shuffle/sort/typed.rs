@@ -38,6 +38,9 @@ pub(crate) trait TypedSort: Portable + Send + Sync + 'static {
 
     fn compare(&self, first: &Self::Item, second: &Self::Item) -> Ordering;
 
+    /// `false` if there are no ranks for any items, so that the code that uses them need not be compiled.
+    const MAY_BE_RANKED: bool = false;
+
     /// Whether [`rank`](Self::rank) distinguishes items.
     #[inline]
     fn is_ranked() -> bool {
@@ -368,7 +371,7 @@ fn for_each_sorted<C: TypedSort>(
     stop: &StopFlag,
     each: impl FnMut(&Tagged<C::Item>) -> Result<()>,
 ) -> Result<()> {
-    if C::is_ranked() {
+    if C::MAY_BE_RANKED && C::is_ranked() {
         return for_each_ranked(sort, items, stop, each);
     }
     if sort_by_guess(items, stop, |a, b| sort.compare(a, b))? {
