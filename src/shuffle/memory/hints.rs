@@ -65,6 +65,13 @@ pub(crate) fn populate(memory: NonNull<u8>, bytes: usize) {
     let _ = (memory, bytes);
 }
 
+/// Reserves capacity for exactly `more` items that will be filled soon.
+pub(crate) fn reserve_populated<T>(items: &mut Vec<T>, more: usize) {
+    items.reserve_exact(more);
+    let spare = items.spare_capacity_mut();
+    populate(NonNull::from(&mut *spare).cast(), size_of_val(spare));
+}
+
 /// Advises the kernel to use huge pages for those parts of the memory that fill some. Use it for large memory with
 /// random access.
 pub(crate) fn advise_huge_pages(memory: NonNull<u8>, bytes: usize) {

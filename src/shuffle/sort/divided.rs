@@ -1,6 +1,9 @@
 //! Sorts of many items that have a number, in parts: each is sorted without a branch, and a stopped job waits for one
 //! part only.
 
+use std::mem;
+
+use crate::shuffle::memory::hints::reserve_populated;
 use crate::shuffle::memory::radix_sort::{divide_by, radix_sort_by};
 use crate::task::Interrupt;
 
@@ -30,7 +33,7 @@ const MAX_RADIX_BITS: u32 = 11;
 /// million words, each pass over all of them takes 8 ns per word. A buffer of 2^32 items or more, whose positions need
 /// more bits, is sorted in place.
 pub(super) fn radix_sort_in_parts<T: Copy + Ord>(
-    items: &mut [T],
+    items: &mut Vec<T>,
     interrupt: Interrupt<'_>,
     number: impl Fn(&T) -> u64 + Copy,
 ) {
@@ -41,21 +44,33 @@ pub(super) fn radix_sort_in_parts<T: Copy + Ord>(
     if u32::try_from(items.len()).is_err() {
         return sort_divided(items, interrupt, number, |part| part.sort_unstable());
     }
-    let mut other = items.to_vec();
-    sort_between(items, &mut other, false, interrupt, number);
+    let mut other = Vec::new();
+    reserve_populated(&mut other, items.len());
+    other.extend_from_slice(items);
+    let mut cached = items[..items.len().min(MAX_PART_ITEMS)].to_vec();
+    // Most parts are divided once, and then sorted where they are.
+    sort_between(items, &mut other, true, &mut cached, interrupt, number);
+    mem::swap(items, &mut other);
 }
 
-/// Sorts the items `from`. The result is in `to` if `moves`, otherwise in `from`; the other is overwritten.
+/// Sorts the items `from`. The result is in `to` if `moves`, otherwise in `from`; the other is overwritten. `cached` has
+/// [`MAX_PART_ITEMS`] items.
 fn sort_between<T: Copy + Ord>(
     from: &mut [T],
     to: &mut [T],
     moves: bool,
+    cached: &mut [T],
     interrupt: Interrupt<'_>,
     number: impl Fn(&T) -> u64 + Copy,
 ) {
     interrupt.check();
     let same_bits = same_bits(from, number);
     if from.len() <= MAX_PART_ITEMS || same_bits == u64::BITS {
+        // What is not the result need not leave the cache.
+        let to = match cached.get_mut(..from.len()) {
+            Some(cached) if !moves => cached,
+            _ => to,
+        };
         match (radix_sort_by(from, to, same_bits, number), moves) {
             (true, false) => from.copy_from_slice(to),
             (false, true) => to.copy_from_slice(from),
@@ -74,6 +89,7 @@ fn sort_between<T: Copy + Ord>(
             &mut to[part.clone()],
             &mut from[part],
             !moves,
+            cached,
             interrupt,
             number,
         );

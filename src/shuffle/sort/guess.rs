@@ -88,15 +88,16 @@ pub(super) fn sort_bytes<T: 'static>(items: usize) -> Option<usize> {
     TotalWord::is_for::<T>().then_some(items * size_of::<Placed>())
 }
 
-/// Sorts items, each with its task, if their order is as predicted. Tasks come in ascending order. Stable: equal items
-/// keep their order.
+/// Calls `each` with the items in order, each with its task, if their order is as predicted. Tasks come in ascending
+/// order. Stable: equal items keep their order.
 ///
 /// Returns `false`, and leaves the items as they are, if their order is not as predicted, if they are few, or if they
 /// consist of a few natural runs.
-pub(super) fn sort_by_guess<T: 'static>(
+pub(super) fn for_each_guessed<T: 'static>(
     items: &mut Vec<(usize, T)>,
     stop: &StopFlag,
     compare: impl Fn(&T, &T) -> Ordering,
+    mut each: impl FnMut(&(usize, T)) -> Result<()>,
 ) -> Result<bool> {
     let fits = |number: usize| u32::try_from(number).is_ok();
     let places_fit = fits(items.len()) && matches!(items.last(), Some((task, _)) if fits(*task));
@@ -104,25 +105,29 @@ pub(super) fn sort_by_guess<T: 'static>(
         return Ok(false);
     }
     if is_sorted_by(items, stop, |first, second| compare(first, second).is_le())? {
-        return Ok(true);
+        return items.iter().try_for_each(each).map(|()| true);
     }
     if is_sorted_by(items, stop, |first, second| compare(first, second).is_gt())? {
-        items.reverse();
-        return Ok(true);
+        return items.iter().rev().try_for_each(each).map(|()| true);
     }
     // Both conversions keep the memory, because items and places have the same size.
     let placed = mem::take(items).into_iter().enumerate();
     let mut placed = placed
         .map(|(index, item)| Placed::new(index, &item))
         .collect();
-    let is_sorted = sort_placed(&mut placed, stop, &|first, second| {
+    let item = |placed: &Placed, Guess(bits)| (placed.task(), number(placed.word ^ bits));
+    let guess = sort_placed(&mut placed, stop, &|first, second| {
         compare(&number(first), &number(second))
     })?;
-    let numbers = placed.into_iter();
-    *items = numbers
-        .map(|placed| (placed.task(), number(placed.word)))
-        .collect();
-    Ok(is_sorted)
+    if let Some(guess) = guess {
+        for placed in &placed {
+            each(&item(placed, guess))?;
+        }
+        placed.clear();
+    }
+    let placed = placed.into_iter();
+    *items = placed.map(|placed| item(&placed, Guess::NATURAL)).collect();
+    Ok(guess.is_some())
 }
 
 fn is_sorted_by<T>(
@@ -146,11 +151,13 @@ fn number<T: 'static>(word: u64) -> T {
     }
 }
 
+/// Sorts items, and turns their words into those of the order that it returns. If no guess is right, leaves the items as
+/// they are.
 fn sort_placed(
     items: &mut Vec<Placed>,
     stop: &StopFlag,
     compare: &CompareWords<'_>,
-) -> Result<bool> {
+) -> Result<Option<Guess>> {
     stop.interruptible(|interrupt| {
         let compare = |first, second| {
             interrupt.check();
@@ -159,28 +166,20 @@ fn sort_placed(
         let is_in_order = |a: &Placed, b: &Placed| compare(a.word, b.word).is_le();
         let is_reverse = |a: &Placed, b: &Placed| compare(a.word, b.word).is_gt();
         if natural_runs(items, is_in_order).is_some() || natural_runs(items, is_reverse).is_some() {
-            return false;
+            return None;
         }
-        let guess = Guess::at(items, &compare);
-        guess.is_some_and(|guess| sort_as(guess, items, interrupt, &compare))
-    })
-}
-
-/// Returns `false`, and leaves the items as they are, if the guess is wrong.
-fn sort_as(
-    guess: Guess,
-    items: &mut Vec<Placed>,
-    interrupt: Interrupt<'_>,
-    compare: &CompareWords<'_>,
-) -> bool {
-    guess.convert(items);
-    radix_sort_in_parts(items, interrupt, |item| item.word);
-    guess.convert(items);
-    let is_sorted = sort_equal(items, interrupt, compare);
-    if !is_sorted {
+        let guess = Guess::at(items, &compare)?;
+        guess.convert(items);
+        radix_sort_in_parts(items, interrupt, |item| item.word);
+        let Guess(bits) = guess;
+        let compare = |first, second| compare(first ^ bits, second ^ bits);
+        if sort_equal(items, interrupt, &compare) {
+            return Some(guess);
+        }
         *items = in_order_of_arrival(items, interrupt);
-    }
-    is_sorted
+        guess.convert(items);
+        None
+    })
 }
 
 /// Sorts equal items by their places. Returns `false` if an item is greater than the next one.
@@ -240,6 +239,13 @@ mod tests {
         items.iter().map(word).collect()
     }
 
+    fn is_guessed<T: 'static>(
+        items: &mut Vec<(usize, T)>,
+        compare: impl Fn(&T, &T) -> Ordering,
+    ) -> bool {
+        for_each_guessed(items, &StopFlag::default(), compare, |_| Ok(())).unwrap()
+    }
+
     /// Asserts that the guess is right, or that it is not and the numbers are as before.
     fn sorts<T: Clone + Debug + 'static>(
         mut items: Vec<(usize, T)>,
@@ -248,12 +254,20 @@ mod tests {
     ) {
         let mut expected = items.clone();
         let capacity = items.capacity();
-        let is_sorted = sort_by_guess(&mut items, &StopFlag::default(), compare);
+        let mut found = Vec::new();
+        let each = |(task, item): &(usize, T)| {
+            found.push((*task, item.clone()));
+            Ok(())
+        };
+        let is_sorted = for_each_guessed(&mut items, &StopFlag::default(), compare, each);
         assert_eq!(is_sorted.unwrap(), is_right);
         if is_right {
             expected.sort_by(|a, b| compare(&a.1, &b.1));
+            assert!(words(&found) == words(&expected));
+        } else {
+            assert_eq!(found.len(), 0);
+            assert!(words(&items) == words(&expected));
         }
-        assert!(words(&items) == words(&expected));
         assert_eq!(items.capacity(), capacity, "in other memory");
     }
 
@@ -322,11 +336,11 @@ mod tests {
             sorts(runs(LEN / 50, descending), u64::cmp, true);
         }
         let mut items: Vec<_> = (0..LEN).map(|n| (0, n.to_string())).collect();
-        assert!(!sort_by_guess(&mut items, &StopFlag::default(), String::cmp).unwrap());
+        assert!(!is_guessed(&mut items, String::cmp));
         assert_eq!(sort_bytes::<String>(7), None);
         // Tasks of more bits than a place has.
         let mut items = vec![(usize::MAX, 7); MIN_RADIX_ITEMS];
-        assert!(!sort_by_guess(&mut items, &StopFlag::default(), u64::cmp).unwrap());
+        assert!(!is_guessed(&mut items, u64::cmp));
     }
 
     #[test]
@@ -349,7 +363,7 @@ mod tests {
             let stop = StopFlag::default();
             calls.set(0);
             let compare = |a: &u64, b: &u64| compare(stop_at, is_wrong, &stop, a, b);
-            let outcome = sort_by_guess(&mut items(|n| n), &stop, compare);
+            let outcome = for_each_guessed(&mut items(|n| n), &stop, compare, |_| Ok(()));
             assert!(outcome.unwrap_err().is_cancelled());
             assert_eq!(calls.get(), stop_at);
         }
@@ -361,7 +375,7 @@ mod tests {
             assert!(*a != hashed(LEN / 2 + 1), "seven");
             a.cmp(b)
         };
-        let sort = || sort_by_guess(&mut items(|n| n), &StopFlag::default(), compare);
+        let sort = || is_guessed(&mut items(|n| n), compare);
         let payload = catch_unwind(AssertUnwindSafe(sort)).unwrap_err();
         assert_eq!(payload.downcast_ref(), Some(&"seven"));
     }

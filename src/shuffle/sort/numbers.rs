@@ -12,6 +12,7 @@ use super::{Sort, Stable};
 use crate::error::{Error, Result};
 use crate::pipeline::Data;
 use crate::portable::portable;
+use crate::shuffle::memory::hints::reserve_populated;
 use crate::task::{Interrupt, StopFlag};
 
 /// Fraction by which a full buffer grows. If it doubled, one run would take the memory of two.
@@ -51,7 +52,7 @@ impl<T: Data, W: Word> Sort for Numbers<T, W> {
     #[inline]
     fn push(&self, buffer: &mut Vec<W>, _: usize, record: T) -> Result<()> {
         if buffer.len() == buffer.capacity() {
-            buffer.reserve_exact((buffer.len() / GROWTH).max(MIN_WORDS));
+            reserve_populated(buffer, (buffer.len() / GROWTH).max(MIN_WORDS));
         }
         buffer.extend(W::of(&record));
         Ok(())
@@ -129,7 +130,7 @@ impl<T: Data, W: Word> Sort for Numbers<T, W> {
 }
 
 /// Sorts words by a radix sort.
-fn sort<W: Word>(words: &mut [W], interrupt: Interrupt<'_>) {
+fn sort<W: Word>(words: &mut Vec<W>, interrupt: Interrupt<'_>) {
     radix_sort_in_parts(words, interrupt, |word| word.top());
 }
 

@@ -6,12 +6,12 @@ use std::mem;
 
 use super::Sort;
 use super::divided::radix_sort_in_parts;
-use super::guess::{self, sort_by_guess};
+use super::guess::{self, for_each_guessed};
 use super::natural_runs::{self, NaturalRun};
 use crate::error::{Error, Result};
 use crate::pipeline::{Call, Data, Owned, Peek, Record, Ref};
 use crate::portable::{Portable, portable};
-use crate::shuffle::memory::hints::prefetch;
+use crate::shuffle::memory::hints::{prefetch, reserve_populated};
 use crate::storage::codec::{self, Sampling};
 use crate::storage::merge::MergeOrder;
 use crate::task::StopFlag;
@@ -212,7 +212,7 @@ impl<C: TypedSort> Sort for Typed<C> {
         if buffer.items.len() == buffer.items.capacity() {
             // Do not let the vector double: one run would take the memory of two.
             let more = (buffer.items.len() / 4).max(256);
-            buffer.items.reserve_exact(more);
+            reserve_populated(&mut buffer.items, more);
         }
         buffer.items.push((task, item));
         Ok(())
@@ -369,13 +369,13 @@ fn for_each_sorted<C: TypedSort>(
     sort: &C,
     items: &mut Vec<Tagged<C::Item>>,
     stop: &StopFlag,
-    each: impl FnMut(&Tagged<C::Item>) -> Result<()>,
+    mut each: impl FnMut(&Tagged<C::Item>) -> Result<()>,
 ) -> Result<()> {
     if C::MAY_BE_RANKED && C::is_ranked() {
         return for_each_ranked(sort, items, stop, each);
     }
-    if sort_by_guess(items, stop, |a, b| sort.compare(a, b))? {
-        return items.iter().try_for_each(each);
+    if for_each_guessed(items, stop, |a, b| sort.compare(a, b), &mut each)? {
+        return Ok(());
     }
     let len = natural_run_items::<C::Item>();
     stop.interruptible(|interrupt| {
