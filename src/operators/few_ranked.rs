@@ -71,17 +71,21 @@ impl<V> FewRanked<V> {
         if is_full && order(&value, last).is_ge() {
             return;
         }
-        // Equal values keep their order. The value always precedes the last place, which is empty or loses its value.
+        // Equal values keep their order. If all `n` values exist, the value precedes the last of them.
+        let end = len - usize::from(is_full);
         let precedes = |at: usize| {
             let known = &values[at.min(len - 1)];
-            usize::from((at >= len) | order(&value, known).is_lt())
+            usize::from((at >= end) | order(&value, known).is_lt())
         };
-        let (first, second, third) = (precedes(0), precedes(1), precedes(2));
+        // Whatever the comparison says, who precedes a value precedes those behind it.
+        let first = precedes(0);
+        let second = first | precedes(1);
+        let third = second | precedes(2);
         let to = self.places.as_mut_ptr();
-        // SAFETY: all addresses are within the `MAX_FEW_RANKED` places, because each of the three numbers is 0 or 1. A
-        // `MaybeUninit` may be copied bit by bit. Each value is moved: first those that are overwritten last. If all `n`
-        // values exist, the last of them is moved behind the others or overwritten, and dropped here; otherwise, there is
-        // one more. Only `drop` can panic, when everything is in its place.
+        // SAFETY: the three numbers are 0 or 1, in ascending order. So the three places and the value go to four different
+        // places, which are all of the `MAX_FEW_RANKED`. A `MaybeUninit` may be copied bit by bit. If all `n` values exist,
+        // the last of them goes behind the first `n` places, or was in the fourth one, and is dropped here; otherwise, the
+        // value goes to one of the first `len + 1` places. Only `drop` can panic, when everything is in its place.
         unsafe {
             let [a, b, c, _] = ptr::read(&self.places);
             let last = ptr::read(to.add(len - 1));
@@ -169,6 +173,34 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+
+    #[test]
+    fn an_inconsistent_comparison_neither_loses_nor_doubles_a_value() {
+        let values: Vec<_> = (0..200_u32).map(Arc::new).collect();
+        for n in 0..=MAX_FEW_RANKED {
+            for seed in 0..500_u32 {
+                let calls = std::cell::Cell::new(seed);
+                let order = |_: &Arc<u32>, _: &Arc<u32>| {
+                    calls.set(
+                        calls
+                            .get()
+                            .wrapping_mul(0x915f_77f5)
+                            .wrapping_add(0x3c6e_f35f),
+                    );
+                    (calls.get() >> 16 & 3).cmp(&1)
+                };
+                let mut few = FewRanked::new();
+                for value in &values[..seed as usize % 20] {
+                    few.offer(n, Arc::clone(value), &order);
+                }
+                let held = values.iter().map(|value| Arc::strong_count(value) - 1);
+                assert!(held.clone().all(|count| count <= 1));
+                assert_eq!(held.sum::<usize>(), few.values().len());
+                drop(few);
+                assert!(values.iter().all(|value| Arc::strong_count(value) == 1));
+            }
+        }
+    }
 
     #[test]
     fn values_are_moved_and_dropped_once() {
