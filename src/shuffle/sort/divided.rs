@@ -23,6 +23,10 @@ const PART_BITS: u32 = if cfg!(test) { 8 } else { 13 };
 /// Maximum number of items in a part. More are divided.
 const MAX_PART_ITEMS: usize = 8 << PART_BITS;
 
+/// Fraction of the items for which there is a third buffer, as a divisor: it fits into the cache, and its memory is
+/// negligible.
+const CACHED_OF_ITEMS: usize = 8;
+
 /// Maximum number of bits of the digit that divides the items. More would access too many pages at once.
 const MAX_RADIX_BITS: u32 = 11;
 
@@ -47,14 +51,18 @@ pub(super) fn radix_sort_in_parts<T: Copy + Ord>(
     let mut other = Vec::new();
     reserve_populated(&mut other, items.len());
     other.extend_from_slice(items);
-    let mut cached = items[..items.len().min(MAX_PART_ITEMS)].to_vec();
+    let cached_items = match items.len() {
+        0..=MAX_PART_ITEMS => 0,
+        len => (len / CACHED_OF_ITEMS).min(MAX_PART_ITEMS),
+    };
+    let mut cached = items[..cached_items].to_vec();
     // Most parts are divided once, and then sorted where they are.
     sort_between(items, &mut other, true, &mut cached, interrupt, number);
     mem::swap(items, &mut other);
 }
 
-/// Sorts the items `from`. The result is in `to` if `moves`, otherwise in `from`; the other is overwritten. `cached` has
-/// [`MAX_PART_ITEMS`] items.
+/// Sorts the items `from`. The result is in `to` if `moves`, otherwise in `from`; the other is overwritten. `cached` is
+/// memory for small parts.
 fn sort_between<T: Copy + Ord>(
     from: &mut [T],
     to: &mut [T],
