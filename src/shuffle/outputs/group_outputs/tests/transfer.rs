@@ -155,7 +155,7 @@ fn a_bag_to_be_broadcast_is_looked_up_as_if_it_had_stayed() {
     assert!(
         error
             .to_string()
-            .starts_with("cannot broadcast the small bag"),
+            .starts_with("cannot send the small bag to all tasks"),
         "{error}"
     );
 }
