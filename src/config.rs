@@ -45,11 +45,12 @@ const WORKER_TIMEOUT: Duration = Duration::from_secs(10);
 pub enum Executor {
     /// On the thread that calls the action, one task after the other. Serves as the reference, and for debugging.
     Inline,
-    /// On rayon's global pool, which has a thread for each core: `threads`.
+    /// On rayon's global pool, which has a thread for each core, and on the thread that calls the action: `threads`. As
+    /// many of them as the pool has run tasks at a time.
     #[default]
     GlobalThreads,
-    /// On a separate pool with this many threads: `threads:N`, or
-    /// [`threads(n)`](crate::ContextBuilder::threads) of the builder.
+    /// On a separate pool with this many threads, and on the thread that calls the action: `threads:N`, or
+    /// [`threads(n)`](crate::ContextBuilder::threads) of the builder. At most this many of them run tasks at a time.
     Threads(usize),
     /// In this many worker processes, which are your program, started again; see [worker
     /// processes](crate#worker-processes). `main` must begin with [`init`](crate::init). Linux only.

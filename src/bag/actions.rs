@@ -256,7 +256,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         let outcome = job.run_result_stage_by(&stage, |run, executor| {
             let mut partitions = 1_usize;
             while !run.is_exhausted() && !is_enough.load(Ordering::Relaxed) {
-                executor.run(&|| run.work(partitions))?;
+                run.work_on(executor, partitions)?;
                 if job.state().is_stopped() {
                     break;
                 }

@@ -1,4 +1,4 @@
-//! Executor that runs tasks on a pool of threads.
+//! Executor that runs tasks on a pool of threads, and on the thread that calls the action.
 
 use std::io;
 use std::sync::OnceLock;
@@ -59,36 +59,45 @@ fn start_global_pool() -> Result<()> {
     }
 }
 
-/// Maximum time that a thread outside the pool waits for a thread of the pool to begin, before it works itself. All
-/// threads of the pool may be waiting for this very thread, and there is no way to find out.
+/// Maximum time that the calling thread waits for a thread of the pool to begin, before it works itself. All threads of
+/// the pool may be waiting for this very thread, and there is no way to find out.
 const TIMEOUT: Duration = Duration::from_millis(10);
 
 impl StageExecutor for Threads {
-    fn run_summoning(&self, work: &(dyn Fn(&Summon<'_>) + Sync)) -> Result<()> {
+    /// The calling thread is one of those that work. It begins at once, whereas a thread of the pool has to wake up first,
+    /// which takes longer than a small job.
+    ///
+    /// There are two exceptions. If it pulled from a stream, and the iterator behind it called rayon, it would wait for
+    /// rayon's global pool, while all threads of that pool might be waiting for the stream. And if a thread of the global
+    /// pool ran tasks of a separate pool, a closure that calls rayon might take up other work there, such as an action.
+    fn run_summoning(&self, is_streamed: bool, work: &(dyn Fn(&Summon<'_>) + Sync)) -> Result<()> {
         let pool = self.pool()?;
         let threads = self.threads();
-        let spawn = |revocable: &RevocableJob| {
-            let revocable = revocable.clone();
+        let spawn = |job: &RevocableJob, work: fn(&RevocableJob)| {
+            let job = job.clone();
             match pool {
-                Some(pool) => pool.spawn(move || revocable.work()),
-                None => rayon::spawn(move || revocable.work()),
+                Some(pool) => pool.spawn(move || work(&job)),
+                None => rayon::spawn(move || work(&job)),
             }
         };
-        let is_of_pool = match pool {
-            Some(pool) => pool.current_thread_index().is_some(),
-            None => rayon::current_thread_index().is_some(),
+        let summoning = |job: &RevocableJob| {
+            work(&|| (0..job.summon()).for_each(|_| spawn(job, RevocableJob::work)));
         };
-        let summoning = |revocable: &RevocableJob| {
-            work(&|| (0..revocable.summon()).for_each(|_| spawn(revocable)));
+        let is_of_rayon = rayon::current_thread_index().is_some();
+        let stands_by = match pool {
+            Some(pool) => is_of_rayon && pool.current_thread_index().is_none(),
+            None => is_streamed && !is_of_rayon,
         };
-        run_revocable(&summoning, threads, |revocable| {
-            for _ in usize::from(is_of_pool)..threads {
-                spawn(revocable);
+        run_revocable(&summoning, threads, |job| {
+            if stands_by {
+                (0..threads).for_each(|_| spawn(job, RevocableJob::work));
+                if job.begins_within(TIMEOUT) {
+                    return;
+                }
+            } else {
+                (1..threads).for_each(|_| spawn(job, RevocableJob::help));
             }
-            // A thread of the pool must not wait for another one: it may be the only free thread.
-            if is_of_pool || !revocable.begins_within(TIMEOUT) {
-                revocable.work_to_the_end();
-            }
+            job.work_to_the_end();
         });
         Ok(())
     }

@@ -111,7 +111,7 @@ impl Job {
                 let attempt = self.state.attempt(resources);
                 let queue = PartitionQueue::new(code, self.pullers(), || code.stream());
                 let run = StageRun::new(number, code, &attempt, &queue, &self.events);
-                executor.run(&|| run.work(usize::MAX))?;
+                run.work_on(&**executor, usize::MAX)?;
                 attempt.outcome()?;
                 run.check_whole()?;
             }

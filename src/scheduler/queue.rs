@@ -91,6 +91,11 @@ impl<'s> PartitionQueue<'s> {
         }
     }
 
+    /// Returns whether the partitions come from a stream.
+    pub(super) fn is_streamed(&self) -> bool {
+        matches!(self.source, QueuedPartitions::Pulled { .. })
+    }
+
     /// Returns whether all partitions have been claimed.
     pub(super) fn is_exhausted(&self) -> bool {
         match &self.source {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::queue::{Claim, PartitionQueue};
 use crate::error::{Error, ErrorContext, ErrorKind, Result, caught};
 use crate::events::{self, Event, JobEvents, TaskRunner};
+use crate::executor::StageExecutor;
 use crate::task::{
     JobState, Partition, StageCode, StageWorker, Task, ThreadTally, in_task, take_notes,
 };
@@ -105,6 +106,15 @@ impl<'s, 'q> StageRun<'s, 'q> {
             state: Mutex::default(),
         });
         self
+    }
+
+    /// Computes partitions below `limit` on the threads of `executor`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if threads cannot be started. Errors of tasks are those of the job.
+    pub(crate) fn work_on(&self, executor: &dyn StageExecutor, limit: usize) -> Result<()> {
+        executor.run(self.queue.is_streamed(), &|| self.work(limit))
     }
 
     /// Claims and computes partitions below `limit` until none are left or the job has ended. Called on each thread

@@ -81,6 +81,12 @@ impl StageEntry<'_> {
 }
 
 impl<'j> StageTable<'j> {
+    /// Returns whether the number of partitions of a stage is unknown.
+    pub(super) fn reads_streams(&self) -> bool {
+        let mut parents = self.entries.iter().map(|entry| entry.plan.shuffle.parent());
+        parents.any(|parent| parent.partitions.is_none())
+    }
+
     /// Adds the stages of `plan` that the table does not have, as stages that wait, and returns the positions of those
     /// that the last stage of the plan reads. `number_of` returns the number of the stage of a shuffle.
     pub(super) fn add(

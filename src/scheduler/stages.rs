@@ -29,7 +29,7 @@ impl Job {
 
     /// Runs all tasks of the result's stage.
     pub(crate) fn run_result_stage(&self, code: &dyn StageCode) -> Result<()> {
-        self.run_result_stage_by(code, |run, executor| executor.run(&|| run.work(usize::MAX)))
+        self.run_result_stage_by(code, |run, executor| run.work_on(executor, usize::MAX))
     }
 
     /// Runs the part of the result's stage that `work` executes. A remote executor runs all of it, until the stage

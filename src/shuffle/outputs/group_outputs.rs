@@ -122,12 +122,14 @@ impl GroupOutputs {
         if segments.is_empty() {
             return Ok(None);
         }
-        let largest = largest_slice(segments.iter().map(|(_, segment, _)| segment));
+        let lists = segments.iter().map(|(_, segment, _)| segment);
+        let largest = largest_slice(lists, self.layout().slice_bits);
         let Some(reservation) = resources.budget.try_reserve(largest * SORT_BYTES) else {
             self.parts.spill(partition, segments, resources)?;
             return Ok(None);
         };
-        let mut chunks = Vec::new();
+        let lengths = segments.iter().map(|(_, segment, _)| segment.chunks.len());
+        let mut chunks = Vec::with_capacity(lengths.sum());
         let mut shares = Vec::with_capacity(segments.len());
         for (_, segment, share) in segments {
             chunks.extend(segment.chunks);

@@ -57,14 +57,13 @@ impl Segment {
     }
 }
 
-/// Returns the number of entries in the largest radix partition.
-pub(crate) fn largest_slice<'s>(segments: impl Iterator<Item = &'s Segment>) -> usize {
-    let mut entries = Vec::new();
-    let chunks = segments.flat_map(|segment| &segment.chunks);
-    for chunk in chunks {
-        if entries.len() <= chunk.slice {
-            entries.resize(chunk.slice + 1, 0);
-        }
+/// Returns the number of entries in the largest of the `2^slice_bits` radix partitions.
+pub(crate) fn largest_slice<'s>(
+    segments: impl Iterator<Item = &'s Segment>,
+    slice_bits: u32,
+) -> usize {
+    let mut entries = vec![0; 1 << slice_bits];
+    for chunk in segments.flat_map(|segment| &segment.chunks) {
         entries[chunk.slice] += chunk.entries;
     }
     entries.into_iter().max().unwrap_or(0)

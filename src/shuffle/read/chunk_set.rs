@@ -61,7 +61,7 @@ pub(crate) struct ChunkSet {
 impl ChunkSet {
     pub(crate) fn new(mut chunks: Vec<Chunk>, layout: SliceLayout, shares: Vec<Share>) -> Self {
         chunks.sort_by_key(|chunk| (chunk.slice, chunk.order));
-        let mut slices = Vec::new();
+        let mut slices = Vec::with_capacity(chunks.len().min(1 << layout.slice_bits));
         let mut start = 0;
         for slice in chunks.chunk_by(|a, b| a.slice == b.slice) {
             slices.push(start..start + slice.len());
