@@ -135,18 +135,18 @@ where
 /// A random number, and the place of its record: no two records of a bag have the same rank.
 pub(crate) type RandomRank = (u64, u64, u64);
 
-/// Pairs each record with a random rank.
-pub(crate) struct WithRank<P> {
+/// Pairs each record with a random number.
+pub(crate) struct WithRandom<P> {
     pub(crate) parent: Arc<P>,
     pub(crate) seed: u64,
 }
 
 portable! {
-    [P: Portable] WithRank<P> { parent: part, seed: data }
+    [P: Portable] WithRandom<P> { parent: part, seed: data }
 }
 
-impl<P: Pipeline> Pipeline for WithRank<P> {
-    type Out = (RandomRank, Owned<P::Out>);
+impl<P: Pipeline> Pipeline for WithRandom<P> {
+    type Out = (u64, Owned<P::Out>);
 
     fn partitions(&self) -> Option<usize> {
         self.parent.partitions()
@@ -160,13 +160,9 @@ impl<P: Pipeline> Pipeline for WithRank<P> {
     where
         S: FnMut(Self::Out) -> Flow,
     {
-        let number = partition.index as u64;
         let mut chance = Chance::new(self.seed, partition.index);
-        let mut position = 0;
         self.parent.run(partition, task, &mut |record| {
-            let rank = (chance.next_bits(), number, position);
-            position += 1;
-            sink((rank, P::Out::into_owned(record)))
+            sink((chance.next_bits(), P::Out::into_owned(record)))
         })
     }
 }
