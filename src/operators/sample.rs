@@ -9,7 +9,7 @@ use super::random::Chance;
 use crate::error::Result;
 use crate::pipeline::{Call, Data, Owned, Peek, Pipeline, Record, Ref};
 use crate::portable::{Portable, portable};
-use crate::task::{Flow, Partition, PartitionStream, Task};
+use crate::task::{Flow, Partition, PartitionStream, STOP_CHECK_RECORDS, Task};
 
 /// Keeps the records whose random number is in the range that `cell` returns.
 pub(crate) struct Sample<P, C> {
@@ -122,7 +122,10 @@ where
                 1 => sink(record),
                 copies => {
                     let record = P::Out::into_owned(record);
-                    for _ in 1..copies {
+                    for copy in 1..copies {
+                        if copy.is_multiple_of(STOP_CHECK_RECORDS as u64) && task.is_stopped() {
+                            return ControlFlow::Break(());
+                        }
                         P::Out::lend(record.clone(), &mut *sink)?;
                     }
                     P::Out::lend(record, &mut *sink)

@@ -155,6 +155,11 @@ fn a_record_that_becomes_endlessly_many_stops() {
     assert_stops(&numbers_of(context).try_flat_map(|n| Ok::<_, String>(n..)));
     assert_stops(&pairs_of(context).flat_map_values(|n| n..));
     assert_stops(&numbers_of(context).map(|n| n..).flatten());
+    assert_stops(&numbers_of(context).sample_with_replacement(1e5, 1));
+    let same_key = || numbers_of(context).map(|n| (0_u64, n));
+    assert_stops(&same_key().join_broadcast(same_key()));
+    let texts = || same_key().map_values(|n| n.to_string());
+    assert_stops(&texts().left_join_broadcast(texts()));
 }
 
 #[test]
