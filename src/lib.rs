@@ -94,7 +94,7 @@
 //! | [`group_by_key`](Bag::group_by_key), [`group_by`](Bag::group_by), [`cogroup`](Bag::cogroup), [`cogroup3`](Bag::cogroup3), [`cogroup4`](Bag::cogroup4) | as above | as above; the values of a key keep the order of their bag |
 //! | [`join`](Bag::join) and the other joins, [`intersection`](Bag::intersection), [`subtract`](Bag::subtract) | as above | as above; rows of a key follow the left bag, then the right |
 //! | [`join_broadcast`](Bag::join_broadcast) and the other `…_broadcast` methods | unchanged | unchanged; rows of one record follow the small bag |
-//! | [`cartesian`](Bag::cartesian) | unchanged, or one for each partition and each part of the other bag | by record of this bag, then by that of the other |
+//! | [`cartesian`](Bag::cartesian) | unchanged, or one for each partition and each part of the other bag | by partition of this bag and part of the other, then by record of this bag and of the other |
 //! | [`sort`](Bag::sort), [`sort_by`](Bag::sort_by), [`sort_by_key`](Bag::sort_by_key), [`sort_by_cached_key`](Bag::sort_by_cached_key), [`merge_sorted`](Bag::merge_sorted) | [`shuffle_partitions`](ContextBuilder::shuffle_partitions), each a range of the sort order | sorted; equal records keep their order |
 //! | [`repartition`](Bag::repartition) | the number you ask for | round-robin; each partition keeps the order of the bag |
 //! | [`partition_by`](Bag::partition_by) | the number you ask for, each a range of key hashes | each partition keeps the order of the bag |

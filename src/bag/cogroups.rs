@@ -212,8 +212,7 @@ impl<T: ClonedRecord<Owned: Clone> + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         let parts = wanted.min(partitions.unwrap_or(wanted)).max(1);
         let in_order = Dividing(InParts { parts, partitions });
         let (other, dependency) = other.shuffle(site, in_order, None);
-        let known = self.partitions().map(|known| known * parts);
-        let node = Node::broadcast(site, known, &self.node, dependency);
+        let node = Node::product(site, &self.node, parts, dependency);
         let product = Cartesian::<P, U> {
             parent: self.pipeline,
             other,

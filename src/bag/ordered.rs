@@ -132,7 +132,7 @@ impl Sortable for [u8] {
 /// and merged. Long runs of records that are already in order are not sorted again, only merged.
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Sorts by `sort` into ranges.
-    fn sort_at<S: Sort<Record = T>>(self, site: Site, sort: S) -> Bag<T> {
+    pub(super) fn sort_at<S: Sort<Record = T>>(self, site: Site, sort: S) -> Bag<T> {
         let partitions = self.partitions_after_shuffle();
         self.sort_into(site, sort, partitions, RecordOrder::Sorted)
     }

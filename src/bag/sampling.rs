@@ -12,11 +12,12 @@ use crate::lineage::RecordOrder;
 use crate::operators::actions::{Collect, TakeSample, keep_least};
 use crate::operators::lend::Lend;
 use crate::operators::map::Map;
-use crate::operators::sample::{Cell, CellOfKey, RandomRank, Repeat, Sample, WithRank};
+use crate::operators::sample::{Cell, CellOfKey, RandomRank, Repeat, Sample, WithRandom};
 use crate::operators::sample_exact::SampleExact;
 use crate::operators::scans::Draw;
 use crate::operators::{Narrow, Then};
 use crate::pipeline::{Data, Pipeline, Plain, Record, Storable};
+use crate::shuffle::sort::{ByRankedKey, Typed};
 use crate::task::Site;
 
 fn assert_fraction(fraction: f64) {
@@ -234,13 +235,15 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T: Storable,
     {
         let site = Site::new("permute");
-        let by_rank = |a: &(RandomRank, T::Owned), b: &(RandomRank, T::Owned)| a.0.cmp(&b.0);
-        let ranked = self.then(site, |parent| WithRank { parent, seed });
-        let sorted = ranked
-            .sort_by_at(site, Plain(by_rank))
+        // The sort is stable, so records with equal numbers keep their order.
+        let (key_of, types) = (Plain(|(number, _): &(u64, T::Owned)| *number), PhantomData);
+        let by_number = Typed(ByRankedKey { key_of, types });
+        let numbered = self.then(site, |parent| WithRandom { parent, seed });
+        let sorted = numbered
+            .sort_at(site, by_number)
             .ordered(RecordOrder::Random);
         // These steps belong to the same node.
-        let record = Map::new(Plain(|(_, record): (RandomRank, T::Owned)| record), site);
+        let record = Map::new(Plain(|(_, record): (u64, T::Owned)| record), site);
         let lent = Narrow::new(sorted.pipeline, Then(record, Lend::new()));
         Bag::new(lent, sorted.node, sorted.context).boxed()
     }

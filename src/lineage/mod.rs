@@ -87,6 +87,7 @@ impl Node {
             order: RecordOrder::Kept,
             input_bytes: None,
             reads_part: false,
+            narrow_reads: 1,
             source_bytes: sources.try_fold(0_u64, |sum, bytes| Some(sum.saturating_add(bytes?))),
             is_repeatable: dependencies
                 .iter()
@@ -269,5 +270,17 @@ impl Node {
         let mut parents = shuffles;
         parents.insert(0, Parent::narrow(parent));
         Self::new(site, partitions, &parents).instead_of(parents)
+    }
+
+    /// Creates an operator that computes `reads` partitions from each partition of `parent`, each with a part of the
+    /// records that `parts` sends.
+    pub(crate) fn product(site: Site, parent: &Handle, reads: usize, parts: Parent) -> Handle {
+        let parents = vec![Parent::narrow(parent), parts];
+        let partitions = parent.partitions.map(|known| known * reads);
+        let node = Self {
+            narrow_reads: reads,
+            ..Self::new(site, partitions, &parents)
+        };
+        node.instead_of(parents)
     }
 }

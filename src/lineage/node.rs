@@ -28,6 +28,8 @@ pub(crate) struct Node {
     pub(crate) input_bytes: Option<u64>,
     /// Whether it reads only some partitions of its parent.
     pub(crate) reads_part: bool,
+    /// Number of times that it reads each partition of a parent that is not shuffled.
+    pub(crate) narrow_reads: usize,
     /// Number of bytes that all its sources read, if it is known for each of them. A source counts once for each path
     /// that leads to it.
     pub(crate) source_bytes: Option<u64>,

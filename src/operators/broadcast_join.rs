@@ -113,8 +113,8 @@ impl<J: BroadcastJoining> Rows<'_, J> {
             self.push_batch(task, sink)?;
         }
         let outcome = task.call(&site, || match short {
-            Some((table, key)) => J::push_fixed(record, table.find(table.probe(key)), sink),
-            None => J::push(record, &mut self.buffer, self.small, sink),
+            Some((table, key)) => J::push_fixed(record, table.find(table.probe(key)), task, sink),
+            None => J::push(record, &mut self.buffer, self.small, task, sink),
         });
         outcome.unwrap_or_else(|error| task.fail_at(site, error))
     }
@@ -124,7 +124,7 @@ impl<J: BroadcastJoining> Rows<'_, J> {
             return ControlFlow::Continue(());
         };
         task.behind_the_source(&mut || {
-            let outcome = task.call(&site, || self.batch.push_rows(table, sink));
+            let outcome = task.call(&site, || self.batch.push_rows(table, task, sink));
             outcome.unwrap_or_else(|error| task.fail_at(site, error))
         })
     }

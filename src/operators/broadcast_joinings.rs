@@ -11,7 +11,7 @@ use crate::pipeline::Data;
 use crate::pipeline::Key;
 use crate::shuffle::{Encode, FixedMatches, Lookup, Matches};
 use crate::storage::codec;
-use crate::task::Flow;
+use crate::task::{Flow, STOP_CHECK_RECORDS, Task};
 
 /// Computes the rows for a record of the bag that is not shuffled.
 pub(crate) trait BroadcastJoining: Send + Sync + 'static {
@@ -30,6 +30,7 @@ pub(crate) trait BroadcastJoining: Send + Sync + 'static {
     fn push_fixed(
         record: (Self::Key, Self::Value),
         values: FixedMatches<'_>,
+        task: &Task<'_>,
         sink: &mut impl FnMut(Self::Out) -> Flow,
     ) -> Result<Flow>;
 
@@ -38,6 +39,7 @@ pub(crate) trait BroadcastJoining: Send + Sync + 'static {
         record: (Self::Key, Self::Value),
         buffer: &mut Vec<u8>,
         small: &Lookup,
+        task: &Task<'_>,
         sink: &mut impl FnMut(Self::Out) -> Flow,
     ) -> Result<Flow>;
 }
@@ -110,9 +112,10 @@ impl<K: Data + Eq, V: Data, W: Data, B: Beside<W>> BroadcastJoining for Broadcas
     fn push_fixed(
         (key, value): (K, V),
         values: FixedMatches<'_>,
+        task: &Task<'_>,
         sink: &mut impl FnMut(Self::Out) -> Flow,
     ) -> Result<Flow> {
-        let last = Self::push_all_but_last(&key, &value, values, codec::decode_fixed, sink)?;
+        let last = Self::push_all_but_last(&key, &value, values, codec::decode_fixed, task, sink)?;
         Ok(Self::push_last(key, value, last, sink))
     }
 
@@ -121,10 +124,11 @@ impl<K: Data + Eq, V: Data, W: Data, B: Beside<W>> BroadcastJoining for Broadcas
         (key, value): (K, V),
         buffer: &mut Vec<u8>,
         small: &Lookup,
+        task: &Task<'_>,
         sink: &mut impl FnMut(Self::Out) -> Flow,
     ) -> Result<Flow> {
         let find = |values: Matches<'_>| {
-            Self::push_all_but_last(&key, &value, values, codec::decode, sink)
+            Self::push_all_but_last(&key, &value, values, codec::decode, task, sink)
         };
         let last = small.find::<K, _>(&key, buffer, find)?;
         let last = last.unwrap_or(Ok(ControlFlow::Continue(None)))?;
@@ -140,6 +144,7 @@ impl<K: Data + Eq, V: Data, W: Data, B: Beside<W>> BroadcastPairs<K, V, W, B> {
         value: &V,
         mut values: impl Iterator<Item = &'a [u8]>,
         decode: impl Fn(&[u8]) -> Result<W>,
+        task: &Task<'_>,
         sink: &mut impl FnMut(<Self as BroadcastJoining>::Out) -> Flow,
     ) -> Result<ControlFlow<(), Option<W>>> {
         let Some(first) = values.next() else {
@@ -148,7 +153,8 @@ impl<K: Data + Eq, V: Data, W: Data, B: Beside<W>> BroadcastPairs<K, V, W, B> {
         let last = match values.next() {
             None => first,
             Some(second) => {
-                let rows = Self::push_copies(key, value, (first, second), values, &decode, sink)?;
+                let rows =
+                    Self::push_copies(key, value, (first, second), values, &decode, task, sink)?;
                 match rows {
                     ControlFlow::Continue(last) => last,
                     ControlFlow::Break(()) => return Ok(ControlFlow::Break(())),
@@ -180,6 +186,7 @@ impl<K: Data + Eq, V: Data, W: Data, B: Beside<W>> BroadcastPairs<K, V, W, B> {
         (first, second): (&'a [u8], &'a [u8]),
         rest: impl Iterator<Item = &'a [u8]>,
         decode: impl Fn(&[u8]) -> Result<W>,
+        task: &Task<'_>,
         sink: &mut impl FnMut(<Self as BroadcastJoining>::Out) -> Flow,
     ) -> Result<ControlFlow<(), &'a [u8]>> {
         let mut copies = Vec::new();
@@ -187,7 +194,11 @@ impl<K: Data + Eq, V: Data, W: Data, B: Beside<W>> BroadcastPairs<K, V, W, B> {
         let key_len = copies.len();
         codec::encode_into(value, &mut copies)?;
         let mut last = first;
-        for next in iter::once(second).chain(rest) {
+        for (row, next) in iter::once(second).chain(rest).enumerate() {
+            // The source checks only between its records, and one of them may have any number of matches.
+            if (row + 1).is_multiple_of(STOP_CHECK_RECORDS) && task.is_stopped() {
+                return Ok(ControlFlow::Break(()));
+            }
             let key = K::from_bytes(&copies[..key_len])?;
             let value = codec::decode(&copies[key_len..])?;
             let right = B::found(decode(mem::replace(&mut last, next))?);
@@ -224,6 +235,7 @@ where
     fn push_fixed(
         record: (K, V),
         mut values: FixedMatches<'_>,
+        _: &Task<'_>,
         sink: &mut impl FnMut((K, V)) -> Flow,
     ) -> Result<Flow> {
         Ok(if values.next().is_some() == FOUND {
@@ -238,6 +250,7 @@ where
         record: (K, V),
         buffer: &mut Vec<u8>,
         small: &Lookup,
+        _: &Task<'_>,
         sink: &mut impl FnMut((K, V)) -> Flow,
     ) -> Result<Flow> {
         let find = |mut values: Matches<'_>| values.next().is_some();

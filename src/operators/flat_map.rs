@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use super::Step;
 use crate::pipeline::{Call, Record, Ref};
 use crate::portable::{Portable, portable};
-use crate::task::{Flow, Site, Task};
+use crate::task::{Flow, STOP_CHECK_RECORDS, Site, Task};
 
 pub(crate) struct FlatMap<C, I> {
     op: C,
@@ -45,10 +45,16 @@ where
             return ControlFlow::Break(());
         }
         loop {
-            let next = task.call(&self.site, || records.next());
-            match next {
-                Some(out) => sink(out)?,
-                None => return ControlFlow::Continue(()),
+            for _ in 0..STOP_CHECK_RECORDS {
+                let next = task.call(&self.site, || records.next());
+                match next {
+                    Some(out) => sink(out)?,
+                    None => return ControlFlow::Continue(()),
+                }
+            }
+            // The source checks only between its records, and the iterator of one may be endless.
+            if task.is_stopped() {
+                return ControlFlow::Break(());
             }
         }
     }

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use super::broadcast_joinings::BroadcastJoining;
 use crate::error::Result;
 use crate::shuffle::{KeyTable, TableProbe};
-use crate::task::Flow;
+use crate::task::{Flow, Task};
 
 /// Maximum number of records in a batch. Together, they and the parts of the table that they need fit into the
 /// first-level cache.
@@ -52,6 +52,7 @@ impl<J: BroadcastJoining> LookupBatch<J> {
     pub(super) fn push_rows(
         &mut self,
         table: &KeyTable,
+        task: &Task<'_>,
         sink: &mut impl FnMut(J::Out) -> Flow,
     ) -> Result<Flow> {
         self.full = (self.full * 2).min(BATCH_RECORDS);
@@ -65,7 +66,7 @@ impl<J: BroadcastJoining> LookupBatch<J> {
         self.records.truncate(kept);
         let mut probes = self.probes.drain(..);
         for (record, probe) in self.records.drain(..).zip(&mut probes) {
-            let flow = J::push_fixed(record, table.find(probe), sink)?;
+            let flow = J::push_fixed(record, table.find(probe), task, sink)?;
             if flow.is_break() {
                 return Ok(flow);
             }

@@ -9,7 +9,7 @@ use super::random::Chance;
 use crate::error::Result;
 use crate::pipeline::{Call, Data, Owned, Peek, Pipeline, Record, Ref};
 use crate::portable::{Portable, portable};
-use crate::task::{Flow, Partition, PartitionStream, Task};
+use crate::task::{Flow, Partition, PartitionStream, STOP_CHECK_RECORDS, Task};
 
 /// Keeps the records whose random number is in the range that `cell` returns.
 pub(crate) struct Sample<P, C> {
@@ -122,7 +122,10 @@ where
                 1 => sink(record),
                 copies => {
                     let record = P::Out::into_owned(record);
-                    for _ in 1..copies {
+                    for copy in 1..copies {
+                        if copy.is_multiple_of(STOP_CHECK_RECORDS as u64) && task.is_stopped() {
+                            return ControlFlow::Break(());
+                        }
                         P::Out::lend(record.clone(), &mut *sink)?;
                     }
                     P::Out::lend(record, &mut *sink)
@@ -135,18 +138,18 @@ where
 /// A random number, and the place of its record: no two records of a bag have the same rank.
 pub(crate) type RandomRank = (u64, u64, u64);
 
-/// Pairs each record with a random rank.
-pub(crate) struct WithRank<P> {
+/// Pairs each record with a random number.
+pub(crate) struct WithRandom<P> {
     pub(crate) parent: Arc<P>,
     pub(crate) seed: u64,
 }
 
 portable! {
-    [P: Portable] WithRank<P> { parent: part, seed: data }
+    [P: Portable] WithRandom<P> { parent: part, seed: data }
 }
 
-impl<P: Pipeline> Pipeline for WithRank<P> {
-    type Out = (RandomRank, Owned<P::Out>);
+impl<P: Pipeline> Pipeline for WithRandom<P> {
+    type Out = (u64, Owned<P::Out>);
 
     fn partitions(&self) -> Option<usize> {
         self.parent.partitions()
@@ -160,13 +163,9 @@ impl<P: Pipeline> Pipeline for WithRank<P> {
     where
         S: FnMut(Self::Out) -> Flow,
     {
-        let number = partition.index as u64;
         let mut chance = Chance::new(self.seed, partition.index);
-        let mut position = 0;
         self.parent.run(partition, task, &mut |record| {
-            let rank = (chance.next_bits(), number, position);
-            position += 1;
-            sink((rank, P::Out::into_owned(record)))
+            sink((chance.next_bits(), P::Out::into_owned(record)))
         })
     }
 }

@@ -144,7 +144,8 @@ impl Builder {
         }
     }
 
-    /// Returns the shuffles that one stage reads, each with the number of paths through the stage that read it.
+    /// Returns the shuffles that one stage reads, each with the number of times that the stage reads each of its
+    /// partitions: once for each path, and once for each read of a node on the path.
     fn shuffles_read(&mut self, node: &Arc<Node>) -> Vec<Read> {
         let stage = sources_first(node, |node| {
             let pin = node.stored.as_ref().and_then(Pin::new);
@@ -162,17 +163,20 @@ impl Builder {
         for (node, needs) in stage.into_iter().rev() {
             let to_here = ways[&node.id];
             for dependency in needs {
-                let ways = match dependency {
-                    Dependency::Narrow(parent) => ways.entry(parent.id).or_default(),
+                let (ways, more) = match dependency {
+                    Dependency::Narrow(parent) => {
+                        let more = to_here.saturating_mul(node.narrow_reads);
+                        (ways.entry(parent.id).or_default(), more)
+                    }
                     Dependency::Shuffle(shuffle) => {
                         let index = indices.entry(shuffle.id()).or_insert_with(|| {
                             reads.push((Arc::clone(shuffle), 0));
                             reads.len() - 1
                         });
-                        &mut reads[*index].1
+                        (&mut reads[*index].1, to_here)
                     }
                 };
-                *ways = ways.saturating_add(to_here);
+                *ways = ways.saturating_add(more);
             }
         }
         reads

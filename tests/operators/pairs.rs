@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use holdall::{Bag, Context, Data, ErrorKind, Executor};
 
 use crate::common::{
-    key_bytes, on_every_executor, on_every_executor_and_processes, sort_as_keyed, spilling_contexts,
+    key_bytes, on_every_executor, on_every_executor_and_processes, on_every_executor_with,
+    sort_as_keyed, spilling_contexts,
 };
 
 type Pair = (u32, u64);
@@ -288,6 +289,31 @@ fn the_product_of_two_bags_is_that_of_nested_loops() {
             .cartesian(context.from_iter(0..200));
         assert_eq!(few.count().unwrap(), 600);
     });
+}
+
+#[test]
+fn a_product_reads_shuffled_records_once_for_each_part_of_the_other_bag() {
+    on_every_executor_with(
+        |builder| builder.shuffle_partitions(3),
+        |context| {
+            let numbers = || context.range_partitioned(0..90_u64, 4);
+            let pairs = || numbers().map(|n| (n % 30, n));
+            let others = || context.range_partitioned(0..20_u64, 10);
+            let counted = pairs().count_by_key();
+            assert_eq!(counted.cartesian(others()).count().unwrap(), 30 * 20);
+            let reduced = pairs().reduce_by_key(u64::max);
+            assert_eq!(reduced.cartesian(others()).count().unwrap(), 30 * 20);
+            let grouped = pairs().group_by_key().values();
+            assert_eq!(grouped.cartesian(others()).count().unwrap(), 90 * 20);
+            let joined = pairs().join(pairs());
+            assert_eq!(joined.cartesian(others()).count().unwrap(), 270 * 20);
+            assert_eq!(numbers().sort().cartesian(others()).count().unwrap(), 1800);
+            let dealt = || numbers().repartition(2);
+            assert_eq!(dealt().cartesian(others()).count().unwrap(), 90 * 20);
+            let twice = dealt().cartesian(others()).cartesian(others());
+            assert_eq!(twice.count().unwrap(), 90 * 20 * 20);
+        },
+    );
 }
 
 #[test]

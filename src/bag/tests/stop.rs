@@ -47,7 +47,11 @@ where
                 Flow::Continue(())
             })
     });
-    assert!(matches!(outcome.unwrap_err().kind(), ErrorKind::Cancelled));
+    let is_stopped = match &outcome {
+        Ok(flow) => flow.is_break(),
+        Err(error) => matches!(error.kind(), ErrorKind::Cancelled),
+    };
+    assert!(is_stopped, "{outcome:?}");
     assert!((1..=STOP_CHECK_RECORDS + 1).contains(&seen), "{seen}");
 }
 
@@ -142,6 +146,20 @@ fn replaying_stops() {
             assert_stops(&kept);
         }
     }
+}
+
+#[test]
+fn a_record_that_becomes_endlessly_many_stops() {
+    let context = &contexts()[0];
+    assert_stops(&numbers_of(context).flat_map(|n| n..));
+    assert_stops(&numbers_of(context).try_flat_map(|n| Ok::<_, String>(n..)));
+    assert_stops(&pairs_of(context).flat_map_values(|n| n..));
+    assert_stops(&numbers_of(context).map(|n| n..).flatten());
+    assert_stops(&numbers_of(context).sample_with_replacement(1e5, 1));
+    let same_key = || numbers_of(context).map(|n| (0_u64, n));
+    assert_stops(&same_key().join_broadcast(same_key()));
+    let texts = || same_key().map_values(|n| n.to_string());
+    assert_stops(&texts().left_join_broadcast(texts()));
 }
 
 #[test]

@@ -23,7 +23,10 @@ impl<V> ByByte<V> {
             records: 0,
             value: None,
         };
-        Self(is_used.then(|| Box::new(std::array::from_fn(empty))))
+        // Collected, and not as an array on the stack: values of other types may be large, and the stack frame of this
+        // function is for an array of them even if it is not used.
+        let all = || (0..=u8::MAX).map(empty).collect::<Box<[_]>>();
+        Self(is_used.then(all).and_then(|all| all.try_into().ok()))
     }
 
     /// Returns the value of a key for one more record; `None` inside for a new key. Returns `None` if the values are not
@@ -38,11 +41,11 @@ impl<V> ByByte<V> {
     /// Takes all values, and returns the number of records and the keys with their values. From now on, values are not
     /// kept here.
     pub(crate) fn take(&mut self) -> (usize, Vec<(u8, V)>) {
-        let of_bytes = self.0.take();
-        let all = of_bytes.iter().flat_map(|of_bytes| of_bytes.iter());
-        let records = all.map(|of_byte| of_byte.records).sum();
-        let values = of_bytes.into_iter().flat_map(|of_bytes| *of_bytes);
-        let pairs = (0..=u8::MAX).zip(values);
+        // A vector, because an array would be moved through the stack.
+        let of_bytes = self.0.take().map(|all| <[OfByte<V>]>::into_vec(all));
+        let of_bytes = of_bytes.unwrap_or_default();
+        let records = of_bytes.iter().map(|of_byte| of_byte.records).sum();
+        let pairs = (0..=u8::MAX).zip(of_bytes);
         let pairs = pairs.filter_map(|(key, of_byte)| Some((key, of_byte.value?)));
         (records, pairs.collect())
     }
@@ -64,5 +67,12 @@ mod tests {
         assert_eq!(pairs, [(0, 2), (7, 24), (255, 256)]);
         assert_eq!(sums.take(), (0, Vec::new()));
         assert_eq!(sums.value(7), None);
+    }
+
+    #[test]
+    fn large_values_that_are_not_kept_here_need_no_stack() {
+        let work = || ByByte::<[u64; 4096]>::new(false).take().1.len();
+        let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(work);
+        assert_eq!(thread.unwrap().join().unwrap(), 0);
     }
 }
