@@ -68,6 +68,11 @@ impl Zeroed {
         self.start
     }
 
+    /// Returns whether [`try_grow`](Self::try_grow) moves pages, and copies nothing.
+    pub(crate) fn is_mapped(&self) -> bool {
+        mapped::is_for(self.layout)
+    }
+
     /// Returns the number of bytes that [`try_grow`](Self::try_grow) allocates before it frees the old memory.
     pub(crate) fn growth_bytes(&self, layout: Layout) -> usize {
         match mapped::is_for(self.layout) {
