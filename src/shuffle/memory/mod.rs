@@ -2,6 +2,8 @@
 
 pub(super) mod arena;
 pub(super) mod hints;
+mod mapped;
 pub(super) mod radix_sort;
+mod regions;
 pub(super) mod slab;
 pub(super) mod zeroed;

@@ -13,6 +13,7 @@
 //! A key is therefore in the run of full slots that covers its home slot, and sorting each run independently sorts the
 //! table. Growing, merging and writing access the memory from start to end.
 
+mod growth;
 mod near;
 #[cfg(test)]
 mod tests;
@@ -289,49 +290,6 @@ impl<V> Table<V> {
         let bytes = (slots * 2).max(MIN_SLOTS) * size_of::<Slot<V>>();
         let slots = bytes.next_power_of_two() / size_of::<Slot<V>>();
         (slots - MIN_OVERFLOW, slots)
-    }
-
-    /// Adds slots, and moves all keys to their new positions.
-    ///
-    /// With more home slots, positions move to the right, so the last run is moved first. Its first key is in its home
-    /// slot, and none of its keys can move to the left of that, where the other runs still are.
-    ///
-    /// Returns `false` if the system has no memory for the slots.
-    fn resize(&mut self, capacity: usize, slots: usize) -> bool {
-        let mut end = self.slots.len();
-        if !self.slots.try_grow(slots) {
-            return false;
-        }
-        self.capacity = capacity;
-        let mut run = Vec::new();
-        while end > 0 {
-            end -= 1;
-            match self.slots.as_mut_slice()[end].take() {
-                Some(full) => run.push(full),
-                None => self.put_all(&mut run),
-            }
-        }
-        self.put_all(&mut run);
-        true
-    }
-
-    /// Puts keys into empty slots, the last of them first.
-    #[inline]
-    fn put_all(&mut self, run: &mut Vec<(Packed, HashRank, V)>) {
-        while let Some(full) = run.pop() {
-            let home = self.home(full.1);
-            let free = self.slots.as_slice()[home..]
-                .iter()
-                .position(Slot::is_empty);
-            let at = free.map_or(self.slots.len(), |distance| home + distance);
-            if at == self.slots.len() {
-                let more = at + (at - self.capacity);
-                if !self.slots.try_grow(more) {
-                    Slots::<V>::abort(more);
-                }
-            }
-            self.slots.as_mut_slice()[at].put(full);
-        }
     }
 
     /// Returns the values, in no order.

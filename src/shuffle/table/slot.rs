@@ -258,6 +258,11 @@ impl<V> Slots<V> {
         has_grown
     }
 
+    /// Returns whether the slots are so many that [`try_grow`](Self::try_grow) moves their pages, and copies nothing.
+    pub(crate) fn are_mapped(&self) -> bool {
+        self.memory.is_mapped()
+    }
+
     /// Ends the process, as a vector does if the system has no memory for it.
     #[cold]
     pub(crate) fn abort(len: usize) -> ! {
