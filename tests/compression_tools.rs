@@ -291,6 +291,15 @@ fn other_encodings_are_converted() {
         assert!(error.contains("invalid UTF-8 at byte 2"), "{error}");
         let skipping = reader.invalid_utf8(holdall::InvalidUtf8::Skip);
         assert_eq!(skipping.read(&path).unwrap().collect().unwrap(), ["fine"]);
+        // The offset is one of the converted text, in which the lines of the file cannot be counted.
+        let bad = holdall::BadRecords::new("bad lines");
+        let reader = TextReader::new().context(context).encoding("shift_jis");
+        let lines = reader.bad_records(&bad).read(&path).unwrap();
+        assert_eq!(lines.count().unwrap(), 1);
+        assert_eq!(
+            (bad.samples()[0].offset, bad.samples()[0].line),
+            (Some(0), None)
+        );
         let unknown = TextReader::new().encoding("klingon").read(&path);
         assert!(unknown.err().unwrap().to_string().contains("klingon"));
     });

@@ -14,6 +14,7 @@ use crate::files::{InputFile, IntoInputs};
 use crate::operators::from_source::{Reading, Source};
 use crate::operators::read_text::describe;
 use crate::pipeline::Pipeline;
+use crate::task::Site;
 
 /// Target size of the members of a partition, in bytes of the archive.
 const PARTITION_BYTES: u64 = 1 << 20;
@@ -81,7 +82,9 @@ impl Context {
         &self,
         inputs: I,
     ) -> Result<Bag<ArchiveMember, impl Pipeline<Out = ArchiveMember> + use<I>>> {
-        self.from_source(Archives(self.find_files(inputs)?))
+        self.from_source(Archives(
+            self.find_files_at(Site::new("read_archives"), inputs)?,
+        ))
     }
 }
 

@@ -16,6 +16,7 @@ use crate::operators::from_source::FromSource;
 use crate::operators::read_csv::ReadCsv;
 use crate::pipeline::{Pipeline, Record};
 use crate::storage::size::{ByteSize, IntoByteSize, setting_bytes};
+use crate::task::Site;
 use crate::text::CsvSyntax;
 
 /// The records of CSV files.
@@ -221,22 +222,28 @@ impl CsvReader {
         if let Some(size) = self.partition.clone() {
             options.split_bytes = Some(setting_bytes("partition_bytes", size)?.0.max(1));
         }
-        let CsvSyntax { delimiter, quote } = options.syntax;
-        if matches!(delimiter, b'\n' | b'\r') || quote == Some(delimiter) {
-            return Err(Error::new(ErrorKind::InvalidSetting {
-                setting: "delimiter",
-                value: delimiter.escape_ascii().to_string(),
-                expected: "a byte other than the quote and the ends of lines",
-            }));
-        }
+        check_delimiter(&options.syntax)?;
         let context = self.context.clone().unwrap_or_default();
         let source = ReadCsv {
-            files: context.find_files(inputs)?,
+            files: context.find_files_at(Site::new("read_csv"), inputs)?,
             options,
             records: PhantomData,
         };
         context.from_source(source)
     }
+}
+
+/// Returns an error if the delimiter has another meaning, too.
+fn check_delimiter(syntax: &CsvSyntax) -> Result<()> {
+    let CsvSyntax { delimiter, quote } = *syntax;
+    if !matches!(delimiter, b'\n' | b'\r') && quote != Some(delimiter) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::InvalidSetting {
+        setting: "delimiter",
+        value: char::from(delimiter).to_string(),
+        expected: "a byte other than the quote and the ends of lines",
+    }))
 }
 
 /// Writes CSV: a directory with a file for each partition. Needs the feature `csv`.
@@ -322,14 +329,19 @@ impl CsvWriter {
     ///
     /// # Errors
     ///
-    /// Returns the same errors as [`Bag::write_text`], and [`ErrorKind::Write`](crate::ErrorKind::Write) if a record cannot
-    /// be written as CSV, for example because it contains a map.
+    /// Returns the same errors as [`Bag::write_text`], [`InvalidSetting`](crate::ErrorKind::InvalidSetting) if the delimiter
+    /// is `"` or the end of a line, and [`ErrorKind::Write`](crate::ErrorKind::Write) if a record cannot be written as CSV,
+    /// for example because it contains a map.
     #[track_caller]
     pub fn write<T, P>(&self, bag: &Bag<T, P>, path: impl AsRef<Path>) -> Result<Written>
     where
         T: Serialize + 'static,
         P: Pipeline<Out = T>,
     {
+        check_delimiter(&CsvSyntax {
+            delimiter: self.format.delimiter,
+            quote: Some(b'"'),
+        })?;
         let output = bag.context.begin_output(path, &self.output)?;
         let sink = FormatSink::new(output, self.format.clone());
         bag.write(sink.name("write_csv").extension("csv"))
@@ -367,6 +379,12 @@ fn cause(error: ::csv::Error) -> BoxError {
     match error.into_kind() {
         ::csv::ErrorKind::Io(error) => error.into(),
         ::csv::ErrorKind::Serialize(reason) => reason.into(),
+        ::csv::ErrorKind::UnequalLengths {
+            expected_len, len, ..
+        } => {
+            format!("the record has {len} fields, and the first one of its file has {expected_len}")
+                .into()
+        }
         kind => format!("{kind:?}").into(),
     }
 }

@@ -11,6 +11,7 @@ use crate::error::{BoxError, Error, ErrorKind, Result};
 use crate::files::{InputFile, IntoInputs};
 use crate::operators::from_source::{FromSource, Reading, Source};
 use crate::operators::read_text::describe;
+use crate::task::Site;
 
 /// Maximum number of bytes that are read at once, unless a record is longer.
 const BLOCK_BYTES: u64 = 256 << 10;
@@ -58,7 +59,7 @@ impl Context {
             }));
         }
         self.from_source(FixedLength {
-            files: self.find_files(inputs)?,
+            files: self.find_files_at(Site::new("read_fixed_length"), inputs)?,
             record_bytes: record_bytes as u64,
         })
     }
@@ -90,6 +91,10 @@ impl Source for FixedLength {
         let mut splits = Vec::new();
         for file in &self.files {
             let (bytes, record) = (file.bytes(), self.record_bytes);
+            if bytes == 0 {
+                // What is not a file has no size, and cannot be opened.
+                file.open(0..0)?;
+            }
             if !bytes.is_multiple_of(record) {
                 let path = file.path().display();
                 return Err(format!(

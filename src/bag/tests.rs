@@ -873,11 +873,11 @@ fn batches_between_boxed_bags_have_the_same_records() {
         let expected = expected.iter().map(|(n, fifth)| n ^ fifth);
         let expected: Vec<u64> = expected.filter(|n| n % 2 > 0).collect();
         assert_eq!(odd.count().unwrap(), expected.len() as u64);
-        assert_eq!(odd.sum::<u64>().unwrap(), expected.iter().sum());
+        assert_eq!(odd.sum::<u64>().unwrap(), expected.iter().sum::<u64>());
         // Texts are not processed in batches.
         let texts = odd.boxed().map(|n| n.to_string()).boxed();
         let lens = texts.map(|text| text.len() as u64).boxed().sum::<u64>();
         let expected = expected.iter().map(|n| n.to_string().len() as u64);
-        assert_eq!(lens.unwrap(), expected.sum());
+        assert_eq!(lens.unwrap(), expected.sum::<u64>());
     }
 }

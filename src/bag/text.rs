@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use super::Bag;
 use crate::context::Context;
 use crate::counter::BadRecords;
-use crate::error::Result;
+use crate::error::{PlaceError, Result};
 use crate::files::{IntoInputs, discover};
 use crate::lineage::Node;
 use crate::operators::containing::Containing;
@@ -363,7 +363,7 @@ impl TextReader {
         let inputs = inputs.into_inputs();
         let context = self.context.clone().unwrap_or_default();
         let file_systems = context.file_systems();
-        let files = discover(&inputs, &file_systems)?;
+        let files = discover(&inputs, &file_systems).at(site)?;
         options.file_systems = file_systems.of(&inputs);
         let bytes = files.iter().map(|file| file.bytes).sum();
         let pipeline = ReadText {

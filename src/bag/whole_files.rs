@@ -11,6 +11,7 @@ use crate::files::{InputFile, IntoInputs};
 use crate::operators::from_source::{Reading, Source};
 use crate::operators::read_text::describe;
 use crate::pipeline::Pipeline;
+use crate::task::Site;
 
 /// Target size of the files of a partition, in bytes.
 const PARTITION_BYTES: u64 = 1 << 20;
@@ -75,7 +76,9 @@ impl Context {
         &self,
         inputs: I,
     ) -> Result<Bag<InputFile, impl Pipeline<Out = InputFile> + use<I>>> {
-        self.from_source(WholeFiles(self.find_files(inputs)?))
+        self.from_source(WholeFiles(
+            self.find_files_at(Site::new("read_files"), inputs)?,
+        ))
     }
 }
 

@@ -38,8 +38,8 @@ impl fmt::Display for ErrorKind {
                      or write `./` before the path of a local file"
                 )
             }
-            Self::NoInput { pattern } => {
-                write!(f, "no input file at {pattern}{}", hint_at(pattern))
+            Self::NoInput { pattern, context } => {
+                write!(f, "no input file at {pattern}{context}{}", hint_at(pattern))
             }
             Self::InvalidPattern { pattern, reason } => {
                 write!(f, "invalid file name pattern {pattern}: {reason}")
@@ -93,7 +93,15 @@ impl fmt::Display for ErrorKind {
                 path.display(),
                 advice_on(format)
             ),
-            Self::OutputExists { path } => write!(
+            Self::OutputExists {
+                path,
+                is_appended: true,
+            } => write!(
+                f,
+                "cannot add to {}: another job has added files to it in the meantime; run the job again",
+                path.display()
+            ),
+            Self::OutputExists { path, .. } => write!(
                 f,
                 "cannot write to {}: it already exists; \
                  choose another path, or replace it with `overwrite(true)` of the writer",
@@ -144,7 +152,13 @@ impl fmt::Display for ErrorKind {
             Self::TaskPanicked { context, message } => {
                 write!(f, "a closure panicked{context}: {message}")
             }
-            Self::Closure { context, source } => write!(f, "a closure failed{context}: {source}"),
+            Self::Closure { context, source } => {
+                let failed = match context.operator {
+                    Some("parse_fields" | "parse_json" | "read_json") => "cannot parse a record",
+                    _ => "a closure failed",
+                };
+                write!(f, "{failed}{context}: {source}")
+            }
             Self::TooManyBadRecords {
                 name,
                 limit,

@@ -136,6 +136,8 @@ pub enum ErrorKind {
     NoInput {
         /// The path as you passed it.
         pattern: String,
+        /// The method that you passed it to.
+        context: ErrorContext,
     },
     /// A file name pattern is invalid.
     #[non_exhaustive]
@@ -210,6 +212,8 @@ pub enum ErrorKind {
         /// The file or directory.
         #[serde(with = "plain")]
         path: PathBuf,
+        /// Whether files were added to the output, and another job has added files with the same names.
+        is_appended: bool,
     },
     /// The output already exists, and cannot be replaced because it contains other files.
     #[non_exhaustive]
@@ -552,7 +556,8 @@ pub enum ErrorKind {
 macro_rules! context_of {
     ($kind:expr) => {
         match $kind {
-            ErrorKind::TaskPanicked { context, .. }
+            ErrorKind::NoInput { context, .. }
+            | ErrorKind::TaskPanicked { context, .. }
             | ErrorKind::Closure { context, .. }
             | ErrorKind::Read { context, .. }
             | ErrorKind::Write { context, .. }

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{PlaceError, Result};
 use crate::files::{InputFile, IntoInputs, NewFile, NewOutput, OutputOptions, discover};
+use crate::task::Site;
 
 impl Context {
     /// Returns the files that `inputs` name: local ones, and those of the [file systems](crate#file-systems) of the
@@ -33,8 +34,17 @@ impl Context {
     /// assert_eq!(found, [("a.bin", 10), ("b.bin", 20)]);
     /// # Ok::<(), holdall::Error>(())
     /// ```
+    #[track_caller]
     pub fn find_files(&self, inputs: impl IntoInputs) -> Result<Vec<InputFile>> {
-        discover(&inputs.into_inputs(), &self.file_systems())
+        self.find_files_at(Site::new("find_files"), inputs)
+    }
+
+    pub(crate) fn find_files_at(
+        &self,
+        site: Site,
+        inputs: impl IntoInputs,
+    ) -> Result<Vec<InputFile>> {
+        discover(&inputs.into_inputs(), &self.file_systems()).at(site)
     }
 
     /// Begins an output: a directory of files at `path`, which appears whole or not at all, on the

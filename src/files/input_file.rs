@@ -272,6 +272,10 @@ impl InputFile {
         if FileState::of(&file.metadata().map_err(at_path)?) != *state {
             return Err(changed(&self.path));
         }
+        if self.bytes == 0 && file.read(&mut [0]).map_err(at_path)? > 0 {
+            let reason = "it has content, although its size is 0, as files of the kernel do; read a copy of it";
+            return Err(at_path(io::Error::new(io::ErrorKind::Unsupported, reason)));
+        }
         file.seek(SeekFrom::Start(start)).map_err(at_path)?;
         Ok(file)
     }

@@ -10,7 +10,7 @@ use super::input_file::InputFile;
 use super::name_pattern::is_pattern;
 use super::path::check_local;
 use super::walk::{add, add_matches};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorContext, ErrorKind, Result};
 
 /// Names input files: a path or a pattern, or several of them.
 ///
@@ -134,8 +134,10 @@ pub(crate) fn discover(inputs: &[PathBuf], file_systems: &FileSystems) -> Result
             None => find_local(input)?,
         };
         if found.is_empty() {
-            let pattern = input.display().to_string();
-            return Err(Error::new(ErrorKind::NoInput { pattern }));
+            return Err(Error::new(ErrorKind::NoInput {
+                pattern: input.display().to_string(),
+                context: ErrorContext::default(),
+            }));
         }
         found.sort_by(|a: &InputFile, b| bytes_of(&a.path).cmp(bytes_of(&b.path)));
         // `**` matches a directory and the directories in it, each of which stands for its files.

@@ -474,8 +474,10 @@ impl FinishedFile {
 }
 
 pub(super) fn output_exists(path: &Path) -> Error {
-    let path = path.to_owned();
-    Error::new(ErrorKind::OutputExists { path })
+    Error::new(ErrorKind::OutputExists {
+        path: path.to_owned(),
+        is_appended: false,
+    })
 }
 
 /// Returns the error of an output that could not be begun or committed.

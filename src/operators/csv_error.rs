@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use csv::{ByteRecord, ErrorKind as CsvErrorKind};
+use csv::{ByteRecord, DeserializeErrorKind, ErrorKind as CsvErrorKind};
 
 /// The error of a record that cannot be mapped to the type.
 ///
@@ -45,8 +45,27 @@ impl CsvError {
         Self {
             field: err.field().map(|field| field + 1),
             column: column.map(|name| String::from_utf8_lossy(name).into_owned()),
-            reason: err.kind().to_string(),
+            reason: err.kind().to_string() + &columns_beside(err.kind(), headers),
         }
+    }
+}
+
+/// Returns the columns of a file that lacks a column, since a name in it may be misspelt, or the delimiter another one.
+fn columns_beside(error: &DeserializeErrorKind, headers: Option<&ByteRecord>) -> String {
+    const MAX_COLUMNS: usize = 20;
+    match (error, headers) {
+        (DeserializeErrorKind::Message(reason), Some(headers))
+            if reason.starts_with("missing field") =>
+        {
+            let name = |name: &[u8]| format!("{:?}", String::from_utf8_lossy(name));
+            let names: Vec<_> = headers.iter().take(MAX_COLUMNS).map(name).collect();
+            let more = match headers.len() > MAX_COLUMNS {
+                true => ", …",
+                false => "",
+            };
+            format!("; the columns are {}{more}", names.join(", "))
+        }
+        _ => String::new(),
     }
 }
 

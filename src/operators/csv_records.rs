@@ -1,6 +1,6 @@
 //! Reads the records of a part of a CSV file.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::ops::ControlFlow;
 
 use csv::{ByteRecord, ReaderBuilder};
@@ -12,12 +12,10 @@ use super::from_source::Reading;
 use crate::counter::BadRecords;
 use crate::error::{BoxError, Error, Result};
 use crate::files::InputFile;
-use crate::text::{Columns, CsvState, CsvSyntax, FieldRecords};
+use crate::text::{BYTE_ORDER_MARK, Columns, CsvState, CsvSyntax, FieldRecords};
 
 /// Number of bytes that are read in one call.
 const BLOCK_BYTES: usize = 256 << 10;
-
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The options of a reader.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -67,6 +65,8 @@ pub(super) struct CsvPartReader<'r> {
     columns: Option<Columns>,
     /// Number of records that the csv crate has read.
     read_by_crate: u64,
+    /// The error that follows the buffer.
+    failed: Option<io::Error>,
     /// Offset of the buffer in the file.
     offset: u64,
     buffer: Vec<u8>,
@@ -82,7 +82,7 @@ impl<'r> CsvPartReader<'r> {
         reading.set_file(file.path());
         reading.set_has_lines(true);
         let (start, end, input): (_, _, Box<dyn Read + Send>) = match part.range {
-            None => (0, file.bytes(), Box::new(file.open_decoded()?)),
+            None => (0, file.bytes(), Box::new(file.open_text()?)),
             Some((start, end)) => {
                 let start = options.syntax.record_start(file, start)?;
                 let end = options.syntax.record_start(file, end)?;
@@ -102,6 +102,7 @@ impl<'r> CsvPartReader<'r> {
             headers: None,
             columns: (!options.has_headers).then_some(Columns::Unnamed),
             read_by_crate: 0,
+            failed: None,
             offset: start,
             buffer: Vec::new(),
         };
@@ -114,6 +115,7 @@ impl<'r> CsvPartReader<'r> {
                 offset: 0,
                 buffer: Vec::new(),
                 columns: None,
+                failed: None,
                 ..reader
             };
             head.next_block(&mut 0, &mut CsvState::Start)?;
@@ -134,39 +136,103 @@ impl<'r> CsvPartReader<'r> {
         state: &mut CsvState,
     ) -> Result<Option<usize>, PartUnread> {
         loop {
-            let filled = self.buffer.len();
-            if filled - *scanned == 0 && filled > self.options.max_record_bytes {
-                let limit = self.options.max_record_bytes;
-                let reason = format!("the record is longer than the limit of {limit} bytes");
-                self.reading.set_offset(self.offset);
-                return Err(PartUnread::Record(CsvError::of_record(reason).into()));
-            }
-            let mut input = self.input.by_ref().take(BLOCK_BYTES as u64);
-            input
-                .read_to_end(&mut self.buffer)
-                .map_err(|error| PartUnread::File(error.into()))?;
-            if filled == 0 && self.offset == 0 && self.buffer.starts_with(BYTE_ORDER_MARK) {
-                self.buffer.drain(..BYTE_ORDER_MARK.len());
-                self.offset = BYTE_ORDER_MARK.len() as u64;
-            }
-            if self.buffer.len() == filled {
-                return match filled {
-                    0 => Ok(None),
-                    filled if self.ends_file => Ok(Some(filled)),
-                    _ => {
-                        self.reading.set_offset(self.offset);
-                        let reason = "the file is cut within quotes: a field has more than 64 KiB, or its quotes follow \
-                                      no rules; use a larger `CsvReader::partition_bytes`";
-                        Err(PartUnread::Record(reason.into()))
-                    }
-                };
-            }
             let fresh = &self.buffer[*scanned..];
-            let last = self.options.syntax.last_end(state, fresh);
-            let last = last.map(|end| *scanned + end);
+            if let Some(end) = self.options.syntax.last_end(state, fresh) {
+                let end = *scanned + end;
+                *scanned = self.buffer.len();
+                return Ok(Some(end));
+            }
             *scanned = self.buffer.len();
-            if last.is_some() {
-                return Ok(last);
+            if *scanned > self.options.max_record_bytes {
+                self.skip_long_record(state)?;
+                *scanned = 0;
+            } else if !self.fill()? {
+                return self.last_record(*state);
+            }
+        }
+    }
+
+    /// Reads more into the buffer. Returns whether the part has more.
+    fn fill(&mut self) -> Result<bool, PartUnread> {
+        if let Some(error) = self.failed.take() {
+            return Err(PartUnread::File(error.into()));
+        }
+        let filled = self.buffer.len();
+        let mut input = self.input.by_ref().take(BLOCK_BYTES as u64);
+        let read = input.read_to_end(&mut self.buffer);
+        let has_read = self.buffer.len() > filled;
+        match read {
+            // What was read before the error comes first.
+            Err(error) if has_read => self.failed = Some(error),
+            Err(error) => return Err(PartUnread::File(error.into())),
+            Ok(_) => {}
+        }
+        if filled == 0 && self.offset == 0 && self.buffer.starts_with(BYTE_ORDER_MARK) {
+            self.buffer.drain(..BYTE_ORDER_MARK.len());
+            self.offset = BYTE_ORDER_MARK.len() as u64;
+        }
+        Ok(has_read)
+    }
+
+    /// Returns the end of the record in the buffer, which is the last one of the part.
+    fn last_record(&mut self, state: CsvState) -> Result<Option<usize>, PartUnread> {
+        if self.buffer.is_empty() {
+            return Ok(None);
+        }
+        self.reading.set_offset(self.offset);
+        if !self.ends_file {
+            let reason = "the file is cut within quotes: a field has more than 64 KiB, or its quotes follow no rules; \
+                          use a larger `CsvReader::partition_bytes`";
+            return Err(PartUnread::Record(reason.into()));
+        }
+        if state != CsvState::Quoted {
+            return Ok(Some(self.buffer.len()));
+        }
+        let reason = "the record has a quote that is not closed before the end of the file";
+        let text = std::mem::take(&mut self.buffer);
+        self.reject(reason, Some(text.trim_ascii_end()))?;
+        Ok(None)
+    }
+
+    /// Skips the record at the start of the buffer, which is too long. `state` is that at the end of the buffer, and
+    /// then that at its start.
+    fn skip_long_record(&mut self, state: &mut CsvState) -> Result<(), PartUnread> {
+        self.reading.set_offset(self.offset);
+        self.reject(&self.too_long(), None)?;
+        loop {
+            self.offset += self.buffer.len() as u64;
+            self.buffer.clear();
+            if !self.fill()? {
+                return Ok(());
+            }
+            let mut first = None;
+            self.options.syntax.scan(state, &self.buffer, |end| {
+                first = Some(end);
+                false
+            });
+            if let Some(end) = first {
+                self.buffer.drain(..end);
+                self.offset += end as u64;
+                return Ok(());
+            }
+        }
+    }
+
+    fn too_long(&self) -> String {
+        let limit = self.options.max_record_bytes;
+        format!("the record is longer than the limit of {limit} bytes")
+    }
+
+    /// Passes a record that cannot be read to the bad records, or returns an error. A file without a header is bad as a
+    /// whole.
+    fn reject(&self, reason: &str, text: Option<&[u8]>) -> Result<(), PartUnread> {
+        let error = CsvError::of_record(reason.to_owned());
+        match &self.options.bad {
+            _ if self.at_header => Err(PartUnread::File(error.into())),
+            None => Err(PartUnread::Record(error.into())),
+            Some(bad) => {
+                let rejected = self.reading.reject(bad, &error, text);
+                rejected.map_err(PartUnread::Record)
             }
         }
     }
@@ -262,6 +328,10 @@ impl<'r> CsvPartReader<'r> {
                 continue;
             }
             self.reading.set_offset(self.offset + record.start as u64);
+            if record.end - record.start > self.options.max_record_bytes {
+                self.reject(&self.too_long(), None)?;
+                continue;
+            }
             let is_tried = self.read_by_crate > 0 || !needs_crate;
             if is_tried && let Some(value) = record.parse(&columns) {
                 if emit(value).is_break() {
@@ -308,6 +378,14 @@ impl<'r> CsvPartReader<'r> {
             let skipped = bytes.get(start..).unwrap_or_default().iter();
             let start = start + skipped.take_while(|byte| is_line_end(byte)).count();
             self.reading.set_offset(self.offset + at + start as u64);
+            let end = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
+            let text = bytes.get(start..end).unwrap_or_default();
+            if text.len() > self.options.max_record_bytes
+                && without_line_end(text).len() > self.options.max_record_bytes
+            {
+                self.reject(&self.too_long(), None)?;
+                continue;
+            }
             let value = match headers {
                 Some(headers) if headers.len() != record.len() => {
                     let (fields, columns) = (record.len(), headers.len());
@@ -328,15 +406,16 @@ impl<'r> CsvPartReader<'r> {
                     }
                 }
                 (Err(error), None) => return Err(PartUnread::Record(error.into())),
-                (Err(error), Some(bad)) => {
-                    let end = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
-                    let text = bytes.get(start..end).unwrap_or_default();
-                    let text = text.trim_ascii_end();
-                    self.reading
-                        .reject(bad, &error, Some(text))
-                        .map_err(PartUnread::Record)?;
-                }
+                (Err(error), Some(bad)) => self
+                    .reading
+                    .reject(bad, &error, Some(text.trim_ascii_end()))
+                    .map_err(PartUnread::Record)?,
             }
         }
     }
+}
+
+fn without_line_end(record: &[u8]) -> &[u8] {
+    let record = record.strip_suffix(b"\n").unwrap_or(record);
+    record.strip_suffix(b"\r").unwrap_or(record)
 }

@@ -106,7 +106,10 @@ pub(crate) fn open_saved<T: Storable + ?Sized>(
     let Some(manifest) = files.get(MANIFEST) else {
         if files.is_empty() {
             let pattern = path.display().to_string();
-            return Err(Error::new(ErrorKind::NoInput { pattern }));
+            return Err(Error::new(ErrorKind::NoInput {
+                pattern,
+                context: site.into(),
+            }));
         }
         let reason = format!("it has no file `{MANIFEST}`, which `save` writes last");
         return Err(invalid(path, None, reason));

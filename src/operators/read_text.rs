@@ -271,9 +271,9 @@ impl RecordPieces<str> for ReadText<str> {
         task: &Task<'_>,
         push: &mut impl FnMut(&str, u64) -> Flow,
     ) -> Result<Flow> {
-        let policy = (self.options.invalid_utf8, self.options.bad.as_ref());
+        let policy = self.options.utf8_policy();
         for_each_text(block, &self.delimiter, policy, path, |text, offset| {
-            let origin = TextOrigin::new(task, path, text.as_bytes(), offset, &self.delimiter);
+            let origin = TextOrigin::new(task, path, text.as_bytes(), offset, &self.options);
             Ok(origin.watch(push(text, offset)))
         })
     }
@@ -288,7 +288,7 @@ impl RecordPieces<[u8]> for ReadText<[u8]> {
         task: &Task<'_>,
         push: &mut impl FnMut(&[u8], u64) -> Flow,
     ) -> Result<Flow> {
-        let origin = TextOrigin::new(task, path, block.bytes, block.offset, &self.delimiter);
+        let origin = TextOrigin::new(task, path, block.bytes, block.offset, &self.options);
         Ok(origin.watch(push(block.bytes, block.offset)))
     }
 }
@@ -438,9 +438,9 @@ impl<'a, 'job> TextOrigin<'a, 'job> {
         path: &Arc<Path>,
         block: &[u8],
         offset: u64,
-        delimiter: &Delimiter,
+        options: &TextOptions,
     ) -> Self {
-        let has_lines = delimiter.bytes() == b"\n";
+        let has_lines = options.has_lines();
         let position = SourcePosition::of_block(path, block, offset, has_lines);
         let around = (task.replace_record(None), task.position().replace(position));
         Self { task, around }

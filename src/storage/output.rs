@@ -203,8 +203,10 @@ impl Output {
     /// Returns the error of a failed move to a path at which nothing may exist.
     fn not_moved(&self, source: io::Error) -> Error {
         if source.kind() == io::ErrorKind::AlreadyExists {
-            let path = self.path.clone();
-            return Error::new(ErrorKind::OutputExists { path });
+            return Error::new(ErrorKind::OutputExists {
+                path: self.path.clone(),
+                is_appended: self.existing == Existing::Kept,
+            });
         }
         self.failed(source)
     }
@@ -313,8 +315,10 @@ impl Destination {
     /// Determines the destination from the content of `target`, which errors call `path`.
     fn find(path: &Path, target: &Path, existing: Existing) -> Result<Self> {
         let exists = || {
-            let path = path.to_owned();
-            Err(Error::new(ErrorKind::OutputExists { path }))
+            Err(Error::new(ErrorKind::OutputExists {
+                path: path.to_owned(),
+                is_appended: false,
+            }))
         };
         let found = match fs::symlink_metadata(target) {
             Ok(found) => found,

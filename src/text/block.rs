@@ -31,6 +31,7 @@ use super::delimiter::Delimiter;
 use super::options::TextOptions;
 use super::source::TextInput;
 use super::split::Split;
+use super::start::{BYTE_ORDER_MARK, TextBlock, search_start};
 use super::streams;
 use super::version::Version;
 
@@ -50,16 +51,6 @@ const MAX_AHEAD_BYTES: u64 = 64 << 10;
 /// Number of bytes in each further step that completes the last record of a split.
 const COMPLETION_BYTES: usize = 16 << 10;
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// Whole records. Each includes its delimiter, except a last record of the file that has none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TextBlock<'a> {
-    pub(crate) bytes: &'a [u8],
-    /// Offset of the block in the (decompressed) file.
-    pub(crate) offset: u64,
-}
-
 /// Reads the blocks of a split, and then those of other splits.
 #[derive(Debug)]
 pub(super) struct TextBlockReader {
@@ -70,6 +61,7 @@ pub(super) struct TextBlockReader {
     listed: Option<Listed>,
     delimiter: Delimiter,
     max_line_bytes: usize,
+    has_lines: bool,
     bad: Option<BadRecords>,
     /// Start of the first of the consecutive splits that this reader has read.
     first: u64,
@@ -87,6 +79,8 @@ pub(super) struct TextBlockReader {
 
     /// `true` at the end of the source.
     exhausted: bool,
+    /// The error that follows the text in the buffer.
+    failed: Option<Error>,
     /// `true` if the last block of the split has been returned.
     done: bool,
     /// Number of bytes of the file that have been counted as read.
@@ -179,6 +173,7 @@ impl TextBlockReader {
             listed: split.listed.clone(),
             delimiter: Delimiter::new(&options.delimiter),
             max_line_bytes: options.max_line_bytes,
+            has_lines: options.has_lines(),
             bad: options.bad.clone(),
             first: split.start,
             end: 0,
@@ -188,6 +183,7 @@ impl TextBlockReader {
             filled: 0,
             offset,
             exhausted: false,
+            failed: None,
             done: false,
         };
         debug_assert!(
@@ -276,7 +272,7 @@ impl TextBlockReader {
             return Ok(None);
         }
         // The rest of the split may have been read together with the previous one.
-        if self.position(self.filled) < self.end {
+        if self.position(self.filled) < self.end && self.failed.is_none() {
             self.compact();
             self.fill()?;
         }
@@ -395,8 +391,12 @@ impl TextBlockReader {
     }
 
     /// Reads until the buffer is full or `ahead_bytes` past the end of the split have been read. From there on, reads
-    /// in small steps.
+    /// in small steps. An error is returned by the call after the one that has read the text before it.
     fn fill(&mut self) -> Result<()> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        let filled_before = self.filled;
         let last = self.end.saturating_add(self.ahead_bytes);
         let to_end = usize::try_from(last.saturating_sub(self.offset)).unwrap_or(usize::MAX);
         let limit = if self.filled < to_end {
@@ -419,7 +419,12 @@ impl TextBlockReader {
                 Err(error) => {
                     let is_plain = !self.source.is_compressed();
                     let offset = is_plain.then(|| self.position(self.filled));
-                    return Err(read_error(&self.path, offset, error));
+                    let error = read_error(&self.path, offset, error);
+                    if self.filled == filled_before {
+                        return Err(error);
+                    }
+                    self.failed = Some(error);
+                    return Ok(());
                 }
             }
         }
@@ -454,7 +459,7 @@ impl TextBlockReader {
         );
         bad.reject(BadRecord {
             text: None,
-            is_line: self.ends_at_line_feeds(),
+            is_line: self.has_lines,
             ..BadRecord::of_line(&self.path, offset, reason, b"")
         })
     }
@@ -480,8 +485,12 @@ impl TextBlockReader {
     /// Skipped bytes are not kept, so the record that they belong to may have any length.
     fn skip_to_record(&mut self, from: usize) -> Result<()> {
         self.start = self.start.max(from);
+        // The text before an error comes first.
+        let mut is_full = self.failed.is_some();
         loop {
-            self.fill()?;
+            if !mem::take(&mut is_full) {
+                self.fill()?;
+            }
             let text = &self.buffer[self.start.min(self.filled)..self.filled];
             if let Some(end) = self.delimiter.ends(text).next() {
                 self.start += end;
@@ -505,16 +514,6 @@ impl TextBlockReader {
             }
         }
     }
-}
-
-/// Returns the offset at which the search for the first record of a split begins, and the offset from which the file is
-/// read.
-fn search_start(split: &Split, options: &TextOptions) -> (u64, u64) {
-    // A delimiter that ends exactly at the start of the split shows that a record begins there.
-    let search_from = split.start.saturating_sub(options.delimiter.len() as u64);
-    // A byte order mark matters only if the search could begin within it.
-    let is_near_mark = search_from < BYTE_ORDER_MARK.len() as u64;
-    (search_from, if is_near_mark { 0 } else { search_from })
 }
 
 #[cfg(test)]

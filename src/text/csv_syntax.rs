@@ -10,6 +10,7 @@ use std::io::Read;
 
 use serde::{Deserialize, Serialize};
 
+use super::start::BYTE_ORDER_MARK;
 use crate::error::Result;
 use crate::files::InputFile;
 
@@ -154,10 +155,18 @@ impl CsvSyntax {
             return Ok(cut.min(file.bytes()));
         }
         // The line end may be the byte before the cut.
-        let from = cut - 1;
+        let mut from = cut - 1;
         let start = from.saturating_sub(WINDOW_BYTES);
         let mut window = Vec::new();
-        file.open(start..from)?.read_to_end(&mut window)?;
+        let mark = BYTE_ORDER_MARK.len() as u64;
+        let end = if start == 0 { from.max(mark) } else { from };
+        file.open(start..end)?.read_to_end(&mut window)?;
+        if start == 0 && window.starts_with(BYTE_ORDER_MARK) {
+            window.drain(..BYTE_ORDER_MARK.len());
+            from = end;
+        } else {
+            window.truncate((from - start) as usize);
+        }
         let mut state = self.state_after(&window, start == 0);
         let (mut offset, mut block_bytes) = (from, FIRST_BLOCK_BYTES);
         loop {

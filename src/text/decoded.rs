@@ -39,7 +39,7 @@ impl InputFile {
     /// ```
     pub fn open_decoded(&self) -> Result<impl Read + Send + use<>> {
         Ok(DecodedReader {
-            input: TextInput::of_input(self, true)?,
+            input: TextInput::of_input(self, false, true)?,
             path: Arc::clone(&self.path),
         })
     }
@@ -86,7 +86,16 @@ impl InputFile {
     /// [`open_decoded`](Self::open_decoded), accepts archives.
     pub(crate) fn open_any(&self) -> Result<impl Read + Send + use<>> {
         Ok(DecodedReader {
-            input: TextInput::of_input(self, false)?,
+            input: TextInput::of_input(self, false, false)?,
+            path: Arc::clone(&self.path),
+        })
+    }
+
+    /// Like [`open_decoded`](Self::open_decoded), and refuses text in UTF-16 and UTF-32.
+    #[cfg(feature = "csv")]
+    pub(crate) fn open_text(&self) -> Result<impl Read + Send + use<>> {
+        Ok(DecodedReader {
+            input: TextInput::of_input(self, true, true)?,
             path: Arc::clone(&self.path),
         })
     }

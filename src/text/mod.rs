@@ -35,6 +35,7 @@ mod search;
 mod source;
 mod split;
 mod split_reader;
+mod start;
 mod streams;
 #[cfg(feature = "encodings")]
 mod transcoder;
@@ -42,7 +43,6 @@ mod utf8;
 mod version;
 mod words;
 
-pub(crate) use block::TextBlock;
 pub(crate) use compression::Helpers;
 #[cfg(feature = "csv")]
 pub(crate) use csv_syntax::{CsvState, CsvSyntax};
@@ -57,6 +57,9 @@ pub(crate) use pieces::{TextPiece, TextPieces};
 pub(crate) use search::{Needle, for_each_match};
 pub(crate) use split::{Portion, Split};
 pub(crate) use split_reader::SplitReader;
+#[cfg(feature = "csv")]
+pub(crate) use start::BYTE_ORDER_MARK;
+pub(crate) use start::TextBlock;
 pub(crate) use utf8::for_each_text;
 pub(crate) use words::{for_each_byte_word, for_each_word};
 

@@ -91,6 +91,16 @@ impl TextOptions {
     /// Minimum of [`max_line_bytes`](Self::max_line_bytes): a byte order mark must fit into the buffer.
     const MIN_LINE_BYTES: usize = 4;
 
+    /// Returns whether records are lines of the file itself, which can be counted in it. Those of a converted text cannot.
+    pub(crate) fn has_lines(&self) -> bool {
+        self.delimiter == b"\n" && self.encoding.is_none()
+    }
+
+    /// Returns what [`for_each_text`](super::for_each_text) does with invalid text.
+    pub(crate) fn utf8_policy(&self) -> (InvalidUtf8, Option<&BadRecords>, bool) {
+        (self.invalid_utf8, self.bad.as_ref(), self.has_lines())
+    }
+
     /// Returns an error for values with which nothing can be read.
     pub(crate) fn check(&self) -> Result<()> {
         if self.delimiter.is_empty() {

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 
-use super::block::{TextBlock, TextBlockReader};
+use super::block::TextBlockReader;
 use super::compression::{Codec, Helpers};
 use super::options::TextOptions;
 use super::split::Split;
+use super::start::TextBlock;
 
 /// Minimum size of a piece, in bytes. Processing a smaller piece would take too little time compared with passing it to
 /// another thread.
@@ -172,7 +173,10 @@ mod tests {
             0,
             helper(),
         )
-        .and_then(|mut pieces| pieces.next_piece())
+        .and_then(|mut pieces| {
+            while pieces.next_piece()?.is_some() {}
+            Ok(())
+        })
         .unwrap_err();
         assert!(
             error

@@ -86,12 +86,24 @@ pub(super) struct Peeked<R> {
     head: [u8; HEAD_BYTES],
     len: usize,
     taken: usize,
+    /// The error that follows the inspected bytes.
+    failed: Option<io::Error>,
 }
 
 impl<R: Read> Peeked<R> {
     fn new(reader: R) -> io::Result<Self> {
         let mut peeked = Self::unseen(reader);
-        peeked.len = read_full(&mut peeked.reader, &mut peeked.head)?;
+        while peeked.len < HEAD_BYTES {
+            match peeked.reader.read(&mut peeked.head[peeked.len..]) {
+                Ok(0) => break,
+                Ok(read) => peeked.len += read,
+                Err(error) if peeked.len == 0 => return Err(error),
+                Err(error) => {
+                    peeked.failed = Some(error);
+                    break;
+                }
+            }
+        }
         Ok(peeked)
     }
 
@@ -102,6 +114,7 @@ impl<R: Read> Peeked<R> {
             head: [0; HEAD_BYTES],
             len: 0,
             taken: 0,
+            failed: None,
         }
     }
 
@@ -114,7 +127,10 @@ impl<R: Read> Read for Peeked<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let mut head = &self.head[self.taken..self.len];
         if head.is_empty() {
-            return self.reader.read(out);
+            return match self.failed.take() {
+                Some(error) => Err(error),
+                None => self.reader.read(out),
+            };
         }
         let read = head.read(out)?;
         self.taken += read;
@@ -239,12 +255,12 @@ impl TextInput {
         Ok(input)
     }
 
-    /// Returns the content of a file, decompressed if necessary. It need not be text, but if `is_checked`, it must not be
-    /// an archive.
-    pub(super) fn of_input(file: &InputFile, is_checked: bool) -> Result<Self> {
+    /// Returns the content of a file, decompressed if necessary. Unless `is_text`, it need not be text, but if `is_checked`, it
+    /// must not be an archive.
+    pub(super) fn of_input(file: &InputFile, is_text: bool, is_checked: bool) -> Result<Self> {
         let input = FileReader::Part(Box::new(file.open_raw(0..u64::MAX)?));
         let options = TextOptions {
-            is_text: false,
+            is_text,
             may_be_archive: !is_checked,
             ..TextOptions::default()
         };
@@ -416,18 +432,6 @@ impl Read for TextInput {
 
 fn open(path: &Path) -> Result<File> {
     File::open(local_path(path)).map_err(|source| Error::io("open", path, source))
-}
-
-/// Reads until `out` is full or the input ends. Returns the number of bytes read.
-fn read_full(input: &mut impl Read, out: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < out.len() {
-        match input.read(&mut out[filled..])? {
-            0 => break,
-            read => filled += read,
-        }
-    }
-    Ok(filled)
 }
 
 #[cfg(test)]

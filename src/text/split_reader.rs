@@ -10,9 +10,10 @@ use std::ops::ControlFlow;
 use crate::counter::BadRecord;
 use crate::error::{Error, ErrorKind, Result};
 
-use super::block::{BLOCK_BYTES, TextBlock, TextBlockReader};
+use super::block::{BLOCK_BYTES, TextBlockReader};
 use super::options::TextOptions;
 use super::split::Split;
+use super::start::TextBlock;
 
 /// Reads splits on one thread, and keeps its file open until it reads another or is dropped.
 #[derive(Default)]

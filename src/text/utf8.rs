@@ -6,9 +6,9 @@ use std::path::Path;
 use crate::counter::{BadRecord, BadRecords};
 use crate::error::{Error, ErrorKind, Result};
 
-use super::block::TextBlock;
 use super::delimiter::Delimiter;
 use super::options::InvalidUtf8;
+use super::start::TextBlock;
 
 /// Calls `f` with the text of a block: with all of it if the block is valid UTF-8. Otherwise, `invalid_utf8` decides.
 ///
@@ -23,7 +23,7 @@ use super::options::InvalidUtf8;
 pub(crate) fn for_each_text(
     block: TextBlock<'_>,
     delimiter: &Delimiter,
-    (invalid_utf8, bad): (InvalidUtf8, Option<&BadRecords>),
+    (invalid_utf8, bad, has_lines): (InvalidUtf8, Option<&BadRecords>, bool),
     path: &Path,
     mut f: impl FnMut(&str, u64) -> Result<ControlFlow<()>>,
 ) -> Result<ControlFlow<()>> {
@@ -42,7 +42,8 @@ pub(crate) fn for_each_text(
         }
         (InvalidUtf8::Skip | InvalidUtf8::Fail, bad) => {
             for_each_valid(block, delimiter, &mut f, &mut |record, offset, _| {
-                skip(record, offset, delimiter, bad, path)
+                let text = record.strip_suffix(delimiter.bytes()).unwrap_or(record);
+                skip(text, offset, has_lines, bad, path)
             })
         }
     }
@@ -54,18 +55,17 @@ fn valid_bytes(bytes: &[u8]) -> usize {
 
 /// Skips an invalid record.
 fn skip(
-    record: &[u8],
+    text: &[u8],
     offset: u64,
-    delimiter: &Delimiter,
+    is_line: bool,
     bad: Option<&BadRecords>,
     path: &Path,
 ) -> Result<ControlFlow<()>> {
     if let Some(bad) = bad {
-        let text = record.strip_suffix(delimiter.bytes()).unwrap_or(record);
-        let at = valid_bytes(record);
+        let at = valid_bytes(text);
         let reason = format!("invalid UTF-8 at byte {at} of the record");
         bad.reject(BadRecord {
-            is_line: delimiter.bytes() == b"\n",
+            is_line,
             ..BadRecord::of_line(path, offset, reason, text)
         })?;
     }
@@ -118,7 +118,7 @@ mod tests {
     fn validated(bytes: &[u8], invalid_utf8: InvalidUtf8) -> Result<Vec<(String, u64)>> {
         let block = TextBlock { bytes, offset: 100 };
         let mut texts = Vec::new();
-        let policy = (invalid_utf8, None);
+        let policy = (invalid_utf8, None, true);
         let _ = for_each_text(
             block,
             &Delimiter::new(b"\n"),

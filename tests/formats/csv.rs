@@ -274,6 +274,12 @@ fn errors_name_the_line_and_the_field() {
             ),
             ("a,1\n", 2, 18, "the record has 2 fields, and the header 3"),
             (
+                "a,1,2\nb,1,\"3\nc,2,4\n",
+                3,
+                24,
+                "a quote that is not closed before the end of the file",
+            ),
+            (
                 "\"a\",1,2,3\n",
                 2,
                 18,
@@ -322,6 +328,106 @@ fn bad_records_are_skipped() {
             "{error}"
         );
     });
+}
+
+#[test]
+fn records_that_are_too_long_or_not_closed_are_bad() {
+    on_every_executor_and_processes(|context| {
+        let files = Files::new();
+        let long = "x".repeat(600_000);
+        let lines = [
+            "shop,amount,count",
+            "a,1,1",
+            "bbbbbbbbbbbbb,1,2",
+            "\"c\",1,3",
+            "\"dddddd\nddddd\",1,4",
+            &format!("{long},1,5"),
+            "e,1,6",
+            "f,1,\"7",
+            "g,1,8",
+        ];
+        let path = files.write("a", lines.join("\n"));
+        let bad = BadRecords::new("bad sales");
+        let sales = reader(context, 1 << 20).max_record_bytes(17_u64);
+        let error = sales.read::<Sale>(&path).unwrap().count().unwrap_err();
+        assert!(error.to_string().contains("line 5 byte"), "{error}");
+        assert!(
+            error.to_string().ends_with("the limit of 17 bytes"),
+            "{error}"
+        );
+        let sales = sales.bad_records(&bad).read::<Sale>(&path).unwrap();
+        assert_eq!(
+            sales.map(|sale| sale.count).collect().unwrap(),
+            [1, 2, 3, 6]
+        );
+        let samples = bad.samples();
+        let found: Vec<_> = samples.iter().map(|bad| bad.line.unwrap()).collect();
+        assert_eq!(found, [5, 7, 9]);
+        assert_eq!(samples[2].text.as_deref(), Some("f,1,\"7\ng,1,8"));
+    });
+}
+
+#[test]
+fn a_header_that_cannot_be_read_is_an_error() {
+    let files = Files::new();
+    let context = Context::default();
+    let utf_16: Vec<u8> = "shop,amount,count\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    for (text, reason) in [
+        (
+            "shop,amount, count\na,1,2\n".as_bytes(),
+            "missing field `count`; the columns are \"shop\", \"amount\", \" count\"",
+        ),
+        (
+            b"shop,\"amount,count\na,1,2\n",
+            "a quote that is not closed before the end of the file",
+        ),
+        (&utf_16, "cannot read UTF-16 files as text"),
+    ] {
+        let path = files.write("a", text);
+        let sales = context.read_csv::<Sale>(&path).unwrap();
+        let error = sales.count().unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+        let bad = BadRecords::new("bad sales");
+        let sales = CsvReader::new()
+            .bad_records(&bad)
+            .read::<Sale>(&path)
+            .unwrap();
+        assert_eq!((sales.count().unwrap(), bad.count()), (0, 1), "{reason}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_before_a_quote_is_no_part_of_it() {
+    let files = Files::new();
+    let path = files.write("a", "\u{feff}\"shop\",amount,count\n\"a\n,1,\",1,2\n");
+    for partition_bytes in [1, 7, 20] {
+        let sales = reader(&Context::default(), partition_bytes).read::<Sale>(&path);
+        assert_eq!(
+            sales.unwrap().map(|sale| sale.count).collect().unwrap(),
+            [2]
+        );
+    }
+}
+
+#[test]
+fn what_could_not_be_read_is_not_written() {
+    let files = Files::new();
+    let rows = Context::default().from_vec_partitioned(vec![vec![1, 2], vec![3]], 1);
+    for (delimiter, reason) in [
+        (b'"', "a byte other than the quote and the ends of lines"),
+        (b'\n', "a byte other than the quote and the ends of lines"),
+        (
+            b';',
+            "the record has 1 fields, and the first one of its file has 2",
+        ),
+    ] {
+        let writer = CsvWriter::new().delimiter(delimiter);
+        let error = writer.write(&rows, files.path("out")).unwrap_err();
+        assert!(error.to_string().ends_with(reason), "{error}");
+    }
 }
 
 #[test]

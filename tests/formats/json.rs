@@ -120,6 +120,11 @@ fn errors_have_their_place() {
             (place.line, place.offset, place.operator),
             (Some(3), Some(24), Some("read_json"))
         );
+        let message = error.to_string();
+        assert!(
+            message.starts_with("cannot parse a record in read_json at "),
+            "{message}"
+        );
         assert!(
             error
                 .to_string()

@@ -195,14 +195,9 @@ fn word_count_explains_errors() {
         fails(&["--executor", "thread", utf8(&text)]),
         r#"executor: cannot use "thread", expected inline, threads, threads:N, processes or processes:N with N of 1 or more, or scheme://address"#
     );
-    assert_eq!(
-        fails(&[utf8(&missing)]),
-        format!("no input file at {}", missing.display())
-    );
-    assert_eq!(
-        fails(&[utf8(&text), utf8(&missing)]),
-        format!("no input file at {}", missing.display())
-    );
+    let no_input = format!("no input file at {} in read_text at ", missing.display());
+    assert!(fails(&[utf8(&missing)]).starts_with(&no_input));
+    assert!(fails(&[utf8(&text), utf8(&missing)]).starts_with(&no_input));
     assert_eq!(
         fails(&[utf8(&bad)]),
         format!("{}: invalid UTF-8 at byte 5", bad.display())

@@ -215,6 +215,25 @@ fn damage_is_an_error_with_the_path_and_the_place() {
 }
 
 #[test]
+fn the_lines_before_the_damage_of_a_small_file_remain() {
+    let files = Files::new();
+    let path = files.write_gzip("a", &[b"one\ntwo\nth", b"ree\n"]);
+    let content = fs::read(&path).unwrap();
+    let members = gzip(b"one\ntwo\nth", Level::fast()).len();
+    for cut in [members + 5, content.len() - 1] {
+        fs::write(&path, &content[..cut]).unwrap();
+        let bad = BadRecords::new("bad");
+        let lines = TextReader::new().bad_records(&bad).read(&path).unwrap();
+        let three = (cut > members + 5).then_some("three");
+        let expected: Vec<_> = ["one", "two"].into_iter().chain(three).collect();
+        assert_eq!(
+            (lines.collect().unwrap(), bad.count()),
+            (expected.into_iter().map(str::to_owned).collect(), 1)
+        );
+    }
+}
+
+#[test]
 fn an_index_that_is_wrong_makes_no_wrong_text() {
     let files = Files::new();
     let path = write_one(Compression::Zstd, lines(9_600), &files);

@@ -904,22 +904,19 @@ fn where_lines_are_not_what_fails_no_line_is_named() {
 fn what_is_wrong_with_inputs_is_said() {
     let files = Files::new();
     let path = |name: &str| files.path(name).display().to_string();
+    let line = line!() + 1;
     let error = |inputs: &str| holdall::read_text(path(inputs)).unwrap_err();
-    let missing = error("missing");
-    assert!(matches!(missing.kind(), ErrorKind::NoInput { .. }));
-    assert_eq!(
-        missing.to_string(),
-        format!("no input file at {}", path("missing"))
-    );
-    assert_eq!(
-        error("*.txt").to_string(),
-        format!("no input file at {}", path("*.txt"))
-    );
     std::fs::create_dir(files.path("empty")).unwrap();
-    assert_eq!(
-        error("empty").to_string(),
-        format!("no input file at {}", path("empty"))
-    );
+    for name in ["missing", "*.txt", "empty"] {
+        let missing = error(name);
+        assert!(matches!(missing.kind(), ErrorKind::NoInput { .. }));
+        let place = missing.context().unwrap();
+        assert_eq!(place.location.map(|at| at.line()), Some(line));
+        let expected = format!("no input file at {}{place}", path(name));
+        assert_eq!(missing.to_string(), expected);
+    }
+    let missing = holdall::read_files(path("missing")).err().unwrap();
+    assert_eq!(missing.context().unwrap().operator, Some("read_files"));
     let invalid = error("a/**b");
     assert!(matches!(invalid.kind(), ErrorKind::InvalidPattern { .. }));
     let expected = format!("invalid file name pattern {}: ", path("a/**b"));

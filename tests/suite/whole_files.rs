@@ -92,6 +92,11 @@ fn records_of_a_fixed_length_are_cut_at_multiples() {
                 .ends_with("has 3500000 bytes, which is not a multiple of 6"),
             "{error}"
         );
+        let error = context.read_fixed_length("/dev/null", 6).unwrap_err();
+        assert!(
+            error.to_string().contains("it is a pipe or a device"),
+            "{error}"
+        );
         let error = context.read_fixed_length(files.path("a"), 0).unwrap_err();
         assert!(
             matches!(error.kind(), ErrorKind::InvalidSetting { .. }),

@@ -136,7 +136,8 @@ impl<T: DeserializeOwned + 'static> ReadArrow<T> {
         let stream = BufReader::new(file.open(0..file.bytes())?);
         reading.count_bytes(file.bytes());
         let mut first = 1;
-        let mut batches = decode(|| StreamReader::try_new(stream, None))?;
+        let batches = decode(|| StreamReader::try_new(stream, None));
+        let mut batches = batches.map_err(|error| format!("it is no Arrow IPC file: {error}"))?;
         for number in 0.. {
             let batch = decode(|| batches.next().transpose());
             let Some(batch) = batch.map_err(|error| format!("record batch {number}: {error}"))?

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_arrow::ArrayBuilder;
 
+use crate::readable::readable;
 use crate::rows::Rows;
 use crate::shape::Shape;
 
@@ -32,7 +33,8 @@ use crate::shape::Shape;
 /// # Ok::<(), holdall::Error>(())
 /// ```
 pub fn from_batch<T: DeserializeOwned>(batch: &RecordBatch) -> Result<Vec<T>> {
-    let mut rows = Rows::new(batch, Shape::of::<T>()).map_err(Error::other)?;
+    let batch = readable(batch).map_err(Error::other)?;
+    let mut rows = Rows::new(&batch, Shape::of::<T>()).map_err(Error::other)?;
     let value = |row: usize| {
         let failed = |error| Error::other(format!("row {}: {error}", row + 1));
         rows.get(row).map_err(failed)

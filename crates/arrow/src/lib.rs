@@ -41,6 +41,7 @@ mod inputs;
 mod parquet_reader;
 mod parquet_source;
 mod parquet_writer;
+mod readable;
 mod rows;
 mod schema;
 mod shape;

@@ -15,7 +15,8 @@ use crate::parquet_source::ReadParquet;
 /// serde maps each row to a value. The fields of a struct are found by their names, and only their columns are read. A
 /// tuple takes the first columns, in order, and a map takes all. A null is the `None` of an `Option`, and so is a column
 /// that a file lacks. Texts, numbers, Booleans, lists, structs, maps and bytes are read as such, and dates, times and
-/// decimal numbers as texts or integers, as [serde_arrow](https://docs.rs/serde_arrow) does.
+/// decimal numbers as texts or integers, as [serde_arrow](https://docs.rs/serde_arrow) does. Times with a time zone are read in
+/// UTC.
 ///
 /// # Partitions
 ///

@@ -22,6 +22,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
+use crate::readable::readable;
 use crate::shape::Shape;
 
 macro_rules! values {
@@ -358,7 +359,8 @@ pub(crate) fn emit_rows<T: DeserializeOwned>(
             reading.set_record(first + row as u64);
         }
     };
-    let mut rows = Rows::new(batch, Shape::of::<T>())?;
+    let batch = readable(batch)?;
+    let mut rows = Rows::new(&batch, Shape::of::<T>())?;
     set_record(0);
     for row in 0..batch.num_rows() {
         let failed = match (rows.get(row), bad) {

@@ -152,7 +152,7 @@ fn nothing_found_is_an_error() {
     for input in ["none", "none/a", "*.md", "d", "a.txt*/"] {
         let error = names(&directory, &["a.txt", input]).unwrap_err();
         assert!(
-            matches!(error.kind(), ErrorKind::NoInput { pattern } if pattern.ends_with(input)),
+            matches!(error.kind(), ErrorKind::NoInput { pattern, .. } if pattern.ends_with(input)),
             "{input}: {error}"
         );
     }

@@ -46,7 +46,10 @@ fn all_kinds() -> Vec<ErrorKind> {
             scheme: text(),
             known: vec![text()],
         },
-        K::NoInput { pattern: text() },
+        K::NoInput {
+            pattern: text(),
+            context: ErrorContext::default(),
+        },
         K::InvalidPattern {
             pattern: text(),
             reason: "why".to_owned(),
@@ -71,7 +74,10 @@ fn all_kinds() -> Vec<ErrorKind> {
             path: path(),
             format: "zip",
         },
-        K::OutputExists { path: path() },
+        K::OutputExists {
+            path: path(),
+            is_appended: true,
+        },
         K::NotAnOutput {
             path: path(),
             found: path(),
@@ -325,8 +331,11 @@ fn what_the_system_said_comes_back_as_a_number() {
 fn a_path_need_not_be_unicode() {
     use std::os::unix::ffi::OsStringExt;
     let path = PathBuf::from(std::ffi::OsString::from_vec(b"a\xff/b".to_vec()));
-    let error = Error::new(ErrorKind::OutputExists { path: path.clone() });
-    let ErrorKind::OutputExists { path: back } = sent(&error).into_kind() else {
+    let error = Error::new(ErrorKind::OutputExists {
+        path: path.clone(),
+        is_appended: false,
+    });
+    let ErrorKind::OutputExists { path: back, .. } = sent(&error).into_kind() else {
         panic!("the kind is kept");
     };
     assert_eq!(back, path);

@@ -110,6 +110,8 @@ fn check(path: &Path, target: &Path, overwrite: bool) -> Result<()> {
 }
 
 fn exists(path: &Path) -> Error {
-    let path = path.to_owned();
-    Error::new(ErrorKind::OutputExists { path })
+    Error::new(ErrorKind::OutputExists {
+        path: path.to_owned(),
+        is_appended: false,
+    })
 }

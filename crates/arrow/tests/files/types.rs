@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use arrow_array::{
+    Array, ArrayRef, DictionaryArray, Int8Array, Int32Array, RecordBatch, StructArray,
+    TimestampMillisecondArray,
+};
 use holdall::Context;
 use holdall_arrow::arrow_schema::{DataType, Field, Schema, TimeUnit};
 use holdall_arrow::{ArrowContext, ParquetWriter};
-use holdall_arrow::{ArrowWriter, schema_of};
+use holdall_arrow::{ArrowWriter, from_batch, schema_of};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -170,6 +174,37 @@ fn fields_are_found_by_name() {
         let rest = BTreeMap::from([("a".to_owned(), 1.0), ("b".to_owned(), 2.0)]);
         assert_eq!(read, [Flattened { id: 7, rest }]);
     }
+}
+
+#[test]
+fn time_zones_and_dictionaries_of_numbers_are_read() {
+    let times = TimestampMillisecondArray::from(vec![Some(1_709_208_000_500), None]);
+    let times: ArrayRef = Arc::new(times.with_timezone("Europe/Paris"));
+    let field = Field::new("time", times.data_type().clone(), true);
+    let nested = StructArray::from(vec![(Arc::new(field), Arc::clone(&times))]);
+    let keys = Int8Array::from(vec![1, 0]);
+    let numbers = DictionaryArray::new(keys, Arc::new(Int32Array::from(vec![7, 8])));
+    let batch = RecordBatch::try_from_iter([
+        ("times", times),
+        ("nested", Arc::new(nested)),
+        ("numbers", Arc::new(numbers)),
+    ]);
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Nested {
+        time: Option<i64>,
+    }
+    let rows = from_batch::<(Option<String>, Nested, i32)>(&batch.unwrap()).unwrap();
+    let time = |text: &str| Some(text.to_owned());
+    let nested = |time| Nested { time };
+    assert_eq!(
+        rows[0],
+        (
+            time("2024-02-29T12:00:00.500Z"),
+            nested(Some(1_709_208_000_500)),
+            8
+        )
+    );
+    assert_eq!(rows[1], (None, nested(None), 7));
 }
 
 #[test]
