@@ -44,17 +44,26 @@ where
         if In::IS_STREAM && task.has_failed() {
             return ControlFlow::Break(());
         }
+        // The source checks only between its records, and the iterator of one may be endless. Short ones are not counted,
+        // so that the compiler can unroll them.
+        let is_short = |most| most <= STOP_CHECK_RECORDS;
+        let most = task.call(&self.site, || records.size_hint().1);
+        let mut unchecked = match most.is_some_and(is_short) {
+            true => usize::MAX,
+            false => STOP_CHECK_RECORDS,
+        };
         loop {
-            for _ in 0..STOP_CHECK_RECORDS {
-                let next = task.call(&self.site, || records.next());
-                match next {
-                    Some(out) => sink(out)?,
-                    None => return ControlFlow::Continue(()),
-                }
+            let next = task.call(&self.site, || records.next());
+            match next {
+                Some(out) => sink(out)?,
+                None => return ControlFlow::Continue(()),
             }
-            // The source checks only between its records, and the iterator of one may be endless.
-            if task.is_stopped() {
-                return ControlFlow::Break(());
+            unchecked -= 1;
+            if unchecked == 0 {
+                if task.is_stopped() {
+                    return ControlFlow::Break(());
+                }
+                unchecked = STOP_CHECK_RECORDS;
             }
         }
     }
