@@ -399,25 +399,21 @@ impl TextBlockReader {
         let filled_before = self.filled;
         let last = self.end.saturating_add(self.ahead_bytes);
         let to_end = usize::try_from(last.saturating_sub(self.offset)).unwrap_or(usize::MAX);
-        let limit = if self.filled < to_end {
-            to_end
-        } else {
-            self.filled + COMPLETION_BYTES
-        };
+        let step = self.filled + COMPLETION_BYTES;
+        let limit = if self.filled < to_end { to_end } else { step };
         let limit = limit.min(self.buffer.len());
+        let is_plain = !self.source.is_compressed();
         while self.filled < limit && !self.exhausted {
             match self.source.read(&mut self.buffer[self.filled..limit]) {
                 Ok(0) => {
                     self.exhausted = true;
                     let bytes = self.position(self.filled);
-                    let is_plain = !self.source.is_compressed();
                     if is_plain && self.version.is_some_and(|version| bytes < version.bytes()) {
                         return Err(changed(&self.path));
                     }
                 }
                 Ok(read) => self.filled += read,
                 Err(error) => {
-                    let is_plain = !self.source.is_compressed();
                     let offset = is_plain.then(|| self.position(self.filled));
                     let error = read_error(&self.path, offset, error);
                     if self.filled == filled_before {
@@ -445,18 +441,15 @@ impl TextBlockReader {
     /// Records that the line at `start` is too long, or returns an error.
     #[cold]
     fn skip_long_line(&self, start: usize) -> Result<()> {
-        let offset = self.position(start);
+        let (offset, limit_bytes) = (self.position(start), self.max_line_bytes);
         let Some(bad) = &self.bad else {
             return Err(Error::new(ErrorKind::LineTooLong {
                 path: self.path.to_path_buf(),
                 offset,
-                limit_bytes: self.max_line_bytes,
+                limit_bytes,
             }));
         };
-        let reason = format!(
-            "the line is longer than the limit of {} bytes",
-            self.max_line_bytes
-        );
+        let reason = format!("the line is longer than the limit of {limit_bytes} bytes");
         bad.reject(BadRecord {
             text: None,
             is_line: self.has_lines,
