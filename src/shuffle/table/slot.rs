@@ -258,7 +258,7 @@ impl<V> Slots<V> {
         has_grown
     }
 
-    /// Returns whether the slots are so many that [`try_grow`](Self::try_grow) moves their pages, and copies nothing.
+    /// Returns whether [`try_grow`](Self::try_grow) moves the pages of the slots instead of copying them.
     pub(crate) fn are_mapped(&self) -> bool {
         self.memory.is_mapped()
     }

@@ -10,7 +10,7 @@ impl<V> Table<V> {
         if self.slots.are_mapped() {
             return self.resize_in_place(capacity, slots);
         }
-        // Copying the slots first would write and read each of them once more.
+        // A copy of the slots would have to be written and read in addition.
         let mut larger = Slots::none();
         if !larger.try_grow(slots) {
             return false;
