@@ -184,8 +184,10 @@ mod tests {
         let calls = AtomicUsize::new(0);
         let count = |_: &RevocableJob| _ = calls.fetch_add(1, Ordering::SeqCst);
         let late = run_revocable(&count, 1, |revocable| {
+            assert!(!revocable.begins_within(Duration::from_millis(1)));
             revocable.work();
             revocable.help();
+            assert!(revocable.begins_within(Duration::ZERO));
             revocable.clone()
         });
         late.work();
@@ -195,9 +197,7 @@ mod tests {
     #[test]
     fn what_has_begun_is_waited_for() {
         let ended = AtomicUsize::new(0);
-        let (send, begun) = mpsc::channel();
         let work = |_: &RevocableJob| {
-            send.send(()).unwrap();
             thread::sleep(Duration::from_millis(20));
             ended.fetch_add(1, Ordering::SeqCst);
         };
@@ -206,7 +206,7 @@ mod tests {
                 let revocable = revocable.clone();
                 thread::spawn(move || revocable.work());
             }
-            begun.recv().unwrap();
+            assert!(revocable.begins_within(Duration::MAX));
         });
         let now = ended.load(Ordering::SeqCst);
         assert!(now >= 1);
