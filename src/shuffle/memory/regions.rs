@@ -15,6 +15,7 @@
 //! kernel.
 
 use std::alloc::Layout;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -24,20 +25,23 @@ use super::mapped;
 const UNITS: usize = u32::BITS as usize;
 const UNIT_BYTES: usize = HUGE_PAGE_BYTES / UNITS;
 
-/// Maximum length of a piece, in bytes.
-const MAX_PIECE_BYTES: usize = HUGE_PAGE_BYTES / 2;
+/// Maximum length of a piece.
+const MAX_PIECE: usize = UNITS / 2;
+
+/// The [room](Region::room) of a region of which no unit is in use.
+const UNUSED: usize = MAX_PIECE + 1;
 
 /// Free units keep their memory up to 1/`FREE_OF_TAKEN` of the units in use, and one region. If fewer keep it, tables grow
 /// into units without a huge page. If more keep it, the process exceeds its budget by more.
 const FREE_OF_TAKEN: usize = 4;
 
-static REGIONS: Mutex<Regions> = Mutex::new(Regions(Vec::new()));
+static REGIONS: Mutex<Regions> = Mutex::new(Regions::new());
 
 /// Returns whether regions have memory of this layout. The allocator has smaller memory. Larger memory has huge pages of
 /// its own.
 pub(crate) fn is_for(layout: Layout) -> bool {
     cfg!(target_os = "linux")
-        && (UNIT_BYTES..=MAX_PIECE_BYTES).contains(&layout.size())
+        && (UNIT_BYTES..=MAX_PIECE * UNIT_BYTES).contains(&layout.size())
         && layout.align() <= UNIT_BYTES
 }
 
@@ -65,18 +69,36 @@ fn lock() -> MutexGuard<'static, Regions> {
     REGIONS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-struct Regions(Vec<Region>);
+/// All regions, in order of their addresses.
+struct Regions {
+    regions: BTreeMap<usize, Region>,
+    /// The addresses of the regions, by their [room](Region::room).
+    by_room: [BTreeSet<usize>; UNUSED + 1],
+    /// Number of units in use.
+    taken: usize,
+    /// Number of free units that keep their memory.
+    spare: usize,
+}
 
 impl Regions {
+    const fn new() -> Self {
+        Self {
+            regions: BTreeMap::new(),
+            by_room: [const { BTreeSet::new() }; UNUSED + 1],
+            taken: 0,
+            spare: 0,
+        }
+    }
+
     /// Takes a piece. Returns it, and whether it is zeroed.
     fn take(&mut self, units: usize) -> Option<(NonNull<u8>, bool)> {
-        let taken = self.0.iter_mut().find_map(|region| region.take(units));
-        if taken.is_some() {
-            return taken;
-        }
-        let mut region = Region::new()?;
+        let fitting = self.by_room[units..].iter().find_map(BTreeSet::first);
+        let mut region = match fitting.copied() {
+            Some(address) => self.remove(address)?,
+            None => Region::new()?,
+        };
         let taken = region.take(units);
-        self.0.push(region);
+        self.insert(region);
         taken
     }
 
@@ -86,35 +108,37 @@ impl Regions {
     ///
     /// It must have been [taken](Self::take), and must not be used again.
     unsafe fn put_back(&mut self, start: NonNull<u8>, units: usize) {
-        let address = start.addr().get();
-        let is_its =
-            |region: &Region| region.start.addr().get() == address - address % HUGE_PAGE_BYTES;
-        let Some(at) = self.0.iter().position(is_its) else {
+        let offset = start.addr().get() % HUGE_PAGE_BYTES;
+        let Some(mut region) = self.remove(start.addr().get() - offset) else {
             return;
         };
-        let has_unused = self.0.iter().any(Region::is_unused);
-        let region = &mut self.0[at];
-        region.free |= mask(address % HUGE_PAGE_BYTES / UNIT_BYTES, units);
+        region.free |= mask(offset / UNIT_BYTES, units);
         // One unused region is kept. Otherwise, a table that comes and goes would need a fresh huge page each time.
-        if region.is_unused() && has_unused {
-            self.0.swap_remove(at);
-        } else if self.has_too_much() {
-            // SAFETY: nothing uses the units.
-            unsafe { self.0[at].release(start, units) };
+        if region.room() == UNUSED && !self.by_room[UNUSED].is_empty() {
+            return;
         }
+        let spare = self.spare + region.spare();
+        if spare > UNITS + (self.taken + region.taken()) / FREE_OF_TAKEN {
+            // SAFETY: nothing uses the units.
+            unsafe { region.release(start, units) };
+        }
+        self.insert(region);
     }
 
-    /// Returns whether the free units have more memory than they should.
-    fn has_too_much(&self) -> bool {
-        let count = |units: fn(&Region) -> u32| -> usize {
-            let units = self
-                .0
-                .iter()
-                .map(|region| units(region).count_ones() as usize);
-            units.sum()
-        };
-        let taken = count(|region| !region.free);
-        count(|region| region.free & region.filled) > UNITS + taken / FREE_OF_TAKEN
+    fn insert(&mut self, region: Region) {
+        let address = region.start.addr().get();
+        self.taken += region.taken();
+        self.spare += region.spare();
+        self.by_room[region.room()].insert(address);
+        self.regions.insert(address, region);
+    }
+
+    fn remove(&mut self, address: usize) -> Option<Region> {
+        let region = self.regions.remove(&address)?;
+        self.by_room[region.room()].remove(&address);
+        self.spare -= region.spare();
+        self.taken -= region.taken();
+        Some(region)
     }
 }
 
@@ -139,8 +163,7 @@ impl Region {
     }
 
     fn take(&mut self, units: usize) -> Option<(NonNull<u8>, bool)> {
-        let mut places = (0..UNITS).step_by(units.next_power_of_two());
-        let at = places.find(|at| self.free & mask(*at, units) == mask(*at, units))?;
+        let at = self.place(units)?;
         let taken = mask(at, units);
         let is_zero = self.filled & taken == 0;
         self.free &= !taken;
@@ -162,8 +185,29 @@ impl Region {
         }
     }
 
-    fn is_unused(&self) -> bool {
-        self.free == u32::MAX
+    /// Returns where a piece fits.
+    fn place(&self, units: usize) -> Option<usize> {
+        let mut places = (0..UNITS).step_by(units.next_power_of_two());
+        places.find(|at| self.free & mask(*at, units) == mask(*at, units))
+    }
+
+    /// Returns the length of the longest piece that fits. Each shorter one fits, too.
+    fn room(&self) -> usize {
+        if self.free == u32::MAX {
+            return UNUSED;
+        }
+        let mut lengths = (1..=MAX_PIECE).rev();
+        lengths
+            .find(|units| self.place(*units).is_some())
+            .unwrap_or(0)
+    }
+
+    fn taken(&self) -> usize {
+        self.free.count_zeros() as usize
+    }
+
+    fn spare(&self) -> usize {
+        (self.free & self.filled).count_ones() as usize
     }
 }
 
@@ -189,7 +233,7 @@ mod tests {
 
     #[test]
     fn pieces_do_not_overlap_and_are_zeroed_or_said_to_be_filled() {
-        let mut regions = Regions(Vec::new());
+        let mut regions = Regions::new();
         let mut pieces = Vec::new();
         for n in 0..300_usize {
             let units = [1, 2, 3, 16, 5][n * 7 % 5];
@@ -210,16 +254,17 @@ mod tests {
             // SAFETY: it was taken, and is not used again.
             unsafe { regions.put_back(start, units) };
         }
-        assert_eq!(regions.0.len(), 1);
+        assert_eq!(regions.regions.len(), 1);
+        assert_eq!(regions.taken, 0);
     }
 
     #[test]
     fn most_memory_of_free_units_is_returned() {
-        let mut regions = Regions(Vec::new());
+        let mut regions = Regions::new();
         let pieces: Vec<_> = (0..20 * UNITS)
             .map(|_| regions.take(1).unwrap().0)
             .collect();
-        assert_eq!(regions.0.len(), 20);
+        assert_eq!(regions.regions.len(), 20);
         for start in &pieces {
             bytes(*start, 1).fill(1);
         }
@@ -231,10 +276,11 @@ mod tests {
             // SAFETY: each is put back once.
             unsafe { regions.put_back(*start, 1) };
         }
-        let of_free = |region: &Region| (region.free & region.filled).count_ones() as usize;
-        assert_eq!(regions.0.len(), 20);
+        assert_eq!(regions.regions.len(), 20);
         // The limit was higher when there were more pieces.
-        assert!(regions.0.iter().map(of_free).sum::<usize>() < 6 * UNITS);
+        let spare: usize = regions.regions.values().map(Region::spare).sum();
+        assert_eq!(regions.spare, spare);
+        assert!(spare < 6 * UNITS);
         let (again, is_zero) = regions.take(1).unwrap();
         assert!(!is_zero || bytes(again, 1).iter().all(|byte| *byte == 0));
     }
