@@ -16,6 +16,7 @@ use crate::shuffle::outputs::segment::{CHUNK_BYTES, Chunk, MAX_CHUNK_BYTES, Segm
 use crate::shuffle::outputs::shuffle_outputs::too_large;
 use crate::shuffle::read::chunk_set::INDEX_BYTES;
 use crate::shuffle::read::group_stream::{EntrySource, RunSource, merge_of};
+use crate::storage::memory::Reservation;
 use crate::task::{MapBlocks, Resources};
 
 /// Index of the only partition of a broadcast bag, once the first reader has requested it.
@@ -57,7 +58,7 @@ pub(crate) fn load(blocks: MapBlocks<'_>, resources: &Resources) -> Result<Group
     let imported = GroupOutputs::import(partitioner, blocks, resources)?;
     let mut runs = imported.parts.unordered_runs(0);
     let groups = GroupOutputs::new(partitioner, usize::MAX, true, resources);
-    let _for_merging = group_spill::merge_down(&mut runs, partitioner, resources)?;
+    let mut for_merging = group_spill::merge_down(&mut runs, partitioner, resources)?;
     let sources = runs
         .iter()
         .map(|run| EntrySource::Run(RunSource::new(run, partitioner)));
@@ -79,7 +80,8 @@ pub(crate) fn load(blocks: MapBlocks<'_>, resources: &Resources) -> Result<Group
                 },
                 ..Chunk::empty()
             };
-            keep(&groups, mem::replace(&mut chunk, next), &bytes, resources)?;
+            let chunk = mem::replace(&mut chunk, next);
+            keep(&groups, chunk, &bytes, &mut for_merging, resources)?;
             bytes.clear();
         }
         key_value.clear();
@@ -88,30 +90,36 @@ pub(crate) fn load(blocks: MapBlocks<'_>, resources: &Resources) -> Result<Group
         entry::push(&mut bytes, entry.key().len(), &key_value);
         chunk.entries += 1;
     }
-    keep(&groups, chunk, &bytes, resources)?;
+    keep(&groups, chunk, &bytes, &mut for_merging, resources)?;
     Ok(groups)
 }
 
-/// Keeps `chunk`, with these bytes as its entries.
+/// Keeps `chunk`, with these bytes as its entries. If the budget refuses, the readers of the runs exceed it: they can do
+/// with little memory, but the bag must stay.
 fn keep(
     groups: &GroupOutputs,
     mut chunk: Chunk,
     bytes: &[u8],
+    for_merging: &mut Reservation,
     resources: &Resources,
 ) -> Result<()> {
     if chunk.entries == 0 {
         return Ok(());
     }
-    let (mut reserved, mut list) = (
-        resources.budget.reservation(),
-        resources.budget.reservation(),
-    );
     groups.parts.may_keep(bytes.len(), resources)?;
-    if !resources.reserve(&mut reserved, bytes.len(), || Ok(()))?
-        || !resources.reserve(&mut list, CHUNK_BYTES, || Ok(()))?
-    {
-        return Err(too_large(resources));
-    }
+    let mut reserve = |bytes| {
+        let mut reservation = resources.budget.reservation();
+        let release = || {
+            for_merging.clear();
+            Ok(())
+        };
+        match resources.reserve(&mut reservation, bytes, release)? {
+            true => Ok(reservation),
+            false => Err(too_large(resources)),
+        }
+    };
+    let mut reserved = reserve(bytes.len())?;
+    let list = reserve(CHUNK_BYTES)?;
     reserved.trim();
     chunk.bytes = SlabSpan::copy(bytes, Some(reserved));
     let segment = Segment::new(vec![chunk]);

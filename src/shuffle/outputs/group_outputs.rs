@@ -124,10 +124,15 @@ impl GroupOutputs {
         }
         let lists = segments.iter().map(|(_, segment, _)| segment);
         let largest = largest_slice(lists, self.layout().slice_bits);
-        let Some(reservation) = resources.budget.try_reserve(largest * SORT_BYTES) else {
+        let mut reservation = resources.budget.reservation();
+        let is_reserved = match self.parts.is_in_memory() {
+            true => resources.reserve(&mut reservation, largest * SORT_BYTES, || Ok(()))?,
+            false => reservation.try_resize(largest * SORT_BYTES),
+        };
+        if !is_reserved {
             self.parts.spill(partition, segments, resources)?;
             return Ok(None);
-        };
+        }
         let lengths = segments.iter().map(|(_, segment, _)| segment.chunks.len());
         let mut chunks = Vec::with_capacity(lengths.sum());
         let mut shares = Vec::with_capacity(segments.len());

@@ -1,10 +1,13 @@
 //! Groups are the same after they have been sent to another process.
 
+use std::ops::Range;
+
 use super::super::*;
 use crate::pipeline::Key;
 use crate::shuffle::{Encode, Grouper, KeyedOutputs, any_key};
 use crate::storage::codec::Short;
 use crate::storage::memory::MemoryBudget;
+use crate::storage::run::READER_BYTES;
 use crate::storage::scratch::Scratch;
 use crate::task::MapOutput;
 
@@ -70,9 +73,21 @@ fn exported(
     in_memory: bool,
     memory: usize,
 ) -> Vec<MapOutput> {
+    let tasks = [TASKS / 3..TASKS, 0..TASKS / 3];
+    exported_by(tasks, driver, partitioner, in_memory, memory)
+}
+
+/// Returns the blocks that workers with these tasks leave in the directory of `driver`.
+fn exported_by(
+    tasks_of_workers: impl IntoIterator<Item = Range<u64>>,
+    driver: &Scratch,
+    partitioner: HashPartitioner,
+    in_memory: bool,
+    memory: usize,
+) -> Vec<MapOutput> {
     let directory = driver.path().unwrap();
     let mut blocks = Vec::new();
-    for (worker, tasks) in [(1, TASKS / 3..TASKS), (2, 0..TASKS / 3)] {
+    for (worker, tasks) in tasks_of_workers.into_iter().enumerate() {
         let scratch = Scratch::within(directory.clone(), format!("{worker}-"), None);
         let resources = resources(scratch, memory);
         let outputs = group(tasks, partitioner, in_memory, &resources);
@@ -158,6 +173,21 @@ fn a_bag_to_be_broadcast_is_looked_up_as_if_it_had_stayed() {
             .starts_with("cannot send the small bag to all tasks"),
         "{error}"
     );
+}
+
+/// The readers of its runs could take the whole budget.
+#[test]
+fn a_broadcast_bag_of_many_workers_fits_into_little_memory() {
+    let one = HashPartitioner::new(1);
+    let spill = tempfile::tempdir().unwrap();
+    let driver = Scratch::new(Some(spill.path()), None);
+    let tasks = (0..8).map(|task| task..task + 1);
+    let blocks = exported_by(tasks, &driver, one, true, 1 << 30);
+    let _files = MapOutput::adopt(&blocks, &driver).unwrap();
+    let there = resources(driver.clone(), 8 * READER_BYTES);
+    let outputs = KeyedOutputs::import_broadcast((&blocks[..]).into(), &there).unwrap();
+    outputs.lookup(&there).unwrap();
+    assert!(there.budget.used_bytes() <= there.budget.limit_bytes());
 }
 
 #[test]
