@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::keep_limit::KeepLimit;
 use super::part::{Content, MapPart, PartSeq, Share};
+use super::reads_left::ReadsLeft;
 use crate::error::{Error, ErrorContext, ErrorKind, Result};
 use crate::id::ShuffleId;
 use crate::storage::codec;
@@ -34,6 +35,7 @@ pub(crate) struct ShuffleOutputs<M: MapPart> {
 struct Parts<M> {
     kept: Vec<(PartSeq, M, Share)>,
     runs: Vec<(PartSeq, Run)>,
+    reads_left: ReadsLeft,
 }
 
 impl<M: MapPart> ShuffleOutputs<M> {
@@ -42,6 +44,7 @@ impl<M: MapPart> ShuffleOutputs<M> {
         let parts = || Parts {
             kept: Vec::new(),
             runs: Vec::new(),
+            reads_left: ReadsLeft::new(readers),
         };
         Self {
             layout,
@@ -208,14 +211,15 @@ impl<M: MapPart> ShuffleOutputs<M> {
         Ok(())
     }
 
-    /// Returns the parts of a partition, in order. If there is only one reader, they are removed, and their memory is
-    /// freed with them.
+    /// Returns the parts of a partition, in order. The last reader removes them, and frees their memory with them.
     pub(crate) fn open(&self, partition: usize) -> Vec<Content<M>> {
-        let runs = match self.readers {
-            0 | 1 => mem::take(&mut lock(&self.partitions[partition]).runs),
-            _ => lock(&self.partitions[partition]).runs.clone(),
+        let mut parts = lock(&self.partitions[partition]);
+        let runs = match parts.reads_left.count() {
+            true => mem::take(&mut parts.runs),
+            false => parts.runs.clone(),
         };
-        let kept = self.take_kept(partition).into_iter();
+        let kept = mem::take(&mut parts.kept).into_iter();
+        drop(parts);
         let kept = kept.map(|(seq, part, share)| (seq, Content::Memory(part, share)));
         let runs = runs.into_iter().map(|(seq, run)| (seq, Content::File(run)));
         let mut parts: Vec<_> = kept.chain(runs).collect();

@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
+use super::reads_left::ReadsLeft;
 use crate::shuffle::read::chunk_set::ChunkSet;
 
 /// The entries of one partition that are in memory, once the first of its readers has gathered them.
 #[derive(Debug)]
 pub(crate) struct SortedPartition {
     entries: Option<Arc<ChunkSet>>,
-    /// Number of reads of the partition still to come.
-    readers_left: usize,
+    reads_left: ReadsLeft,
 }
 
 impl SortedPartition {
     pub(crate) fn new(readers: usize) -> Self {
         Self {
             entries: None,
-            readers_left: readers,
+            reads_left: ReadsLeft::new(readers),
         }
     }
 
@@ -37,10 +37,9 @@ impl SortedPartition {
 
     /// Counts a read. Returns the entries, and whether this is the last read, after which nothing is kept.
     pub(crate) fn read(&mut self) -> (Option<Arc<ChunkSet>>, bool) {
-        self.readers_left = self.readers_left.saturating_sub(1);
-        match self.readers_left {
-            0 => (self.entries.take(), true),
-            _ => (self.entries.clone(), false),
+        match self.reads_left.count() {
+            true => (self.entries.take(), true),
+            false => (self.entries.clone(), false),
         }
     }
 }
