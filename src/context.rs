@@ -744,7 +744,10 @@ impl ContextBuilder {
     /// # Errors
     ///
     /// Returns [`InvalidSetting`](crate::ErrorKind::InvalidSetting) if an environment variable is invalid, if a text is
-    /// not a size, if the scheme of a file system is invalid, or if the executor has no threads.
+    /// not a size, if the scheme of a file system is invalid, or if the executor has no threads, is not available on this
+    /// system, or has an address whose scheme no crate has [registered](crate::executor::register). With the feature
+    /// `status`, returns [`StatusPage`](crate::ErrorKind::StatusPage) if the status page cannot be served, and
+    /// [`Io`](crate::ErrorKind::Io) if the file of the trace or the report cannot be created.
     ///
     /// # Examples
     ///

@@ -67,7 +67,11 @@
 //! | method | partitions | order |
 //! | --- | --- | --- |
 //! | [`read_text`] | by size: large files are split, small files are packed together | by file, then by line |
-//! | [`read_files`], [`Context::read_fixed_length`] | by size, as for [`read_text`] | by file, then by record |
+//! | `read_json` | by size, as for [`read_text`] | by file, then by line |
+//! | `read_csv` | by size, as for [`read_text`]; a compressed file is not split | by file, then by record |
+//! | [`read_files`] | small files are packed together | of the files |
+//! | [`read_archives`] | members of a zip archive by size; one for each tar archive | by archive, then by member |
+//! | [`read_fixed_length`] | by size: large files are split; no two files share one | by file, then by record |
 //! | [`from_vec`], [`range`] | 64, or one per record if there are fewer | of the source |
 //! | [`from_iter`], [`from_fn`] | filled as records arrive: 64 records, then 128, and so on up to [1,024 or more](Context::from_iter) | of the source |
 //! | [`from_source`] | one per [split](Source::splits) | of the source |
@@ -106,13 +110,13 @@
 //! A keyed method does not shuffle records that are already in the partition of their key. It combines, groups, joins
 //! or sorts them in place, and keeps their number of partitions, unless it is told another one. A join decides this for
 //! each side, and takes the number of the first bag if both sides have one. Records are in the partition of their key
-//! after every method that orders by hash, except `distinct_by_key`, after [`partition_by`](Bag::partition_by), and after
+//! after every method that orders by hash, except `distinct_by_key`, and after [`partition_by`](Bag::partition_by),
+//! [`sort_values`](Bag::sort_values) and
 //! [`repartition_and_sort_within_partitions`](Bag::repartition_and_sort_within_partitions). They stay there when a bag is
-//! [saved and loaded](#saved-bags), and through
-//! methods that leave keys unchanged: [`filter`](Bag::filter), [`map_values`](Bag::map_values),
-//! [`flat_map_values`](Bag::flat_map_values), [`try_map_values`](Bag::try_map_values),
-//! [`filter_values`](Bag::filter_values), [`keys`](Bag::keys), [`inspect`](Bag::inspect), [`persist`](Bag::persist),
-//! [`limit`](Bag::limit), [`sample`](Bag::sample) and the like.
+//! [saved and loaded](#saved-bags), and through methods that keep both partitions and keys: [`filter`](Bag::filter),
+//! [`map_values`](Bag::map_values), [`flat_map_values`](Bag::flat_map_values), [`filter_values`](Bag::filter_values) and
+//! their `try_` forms, [`keys`](Bag::keys), [`inspect`](Bag::inspect), [`persist`](Bag::persist), [`limit`](Bag::limit),
+//! [`sample`](Bag::sample) and the like.
 //!
 //! None of these numbers depends on the machine, so a program produces the same bytes on a large machine and on a small
 //! one. Some results still depend on how the input is partitioned:
@@ -141,7 +145,7 @@
 //! them, use [`flat_map_str`](Bag::flat_map_str). The compiler cannot handle a chain of more than about a hundred
 //! operators. To split a chain, especially in a loop, use [`boxed`](Bag::boxed).
 //!
-//! A closure cannot run an action: the job fails with [`ErrorKind::NestedJob`]. Run the action before the job, and pass
+//! A closure cannot run an action: the action returns [`ErrorKind::NestedJob`]. Run the action before the job, and pass
 //! its result to the closure. The same error can occur outside of closures: while a closure waits for rayon on a thread
 //! of rayon's global pool, that thread may pick up other work of your program that runs an action. To avoid this, give
 //! the context [its own threads](ContextBuilder::threads). On a thread that a closure has started, an action does run,
@@ -349,7 +353,8 @@
 //!   records buffered for [`iter`](Bag::iter). Nor memory that does not grow with the data: threads, file buffers, one
 //!   record per thread, the window of each decoder in use (64 MiB for `xz -9`, 8 MiB for most zstd files, 128 MiB
 //!   at most), and up to 3 MiB of each part of a [compressed file](#compression) that is decoded in advance, of which
-//!   there are two per thread at most. A process stays within its budget plus 64 MiB; the tests measure this.
+//!   there are two per thread at most. Apart from your program and large windows, a process stays within its budget plus
+//!   64 MiB; the tests measure this.
 //! - **Estimated:** values that own memory and are combined by key, such as a `String` or a `Vec`. The budget counts
 //!   their serialised length, at intervals; they may use more.
 //! - **Minimum:** a job with a shuffle needs 1 MiB per thread and fails with [`ErrorKind::BudgetTooSmall`] otherwise.
@@ -383,15 +388,15 @@
 //! | --- | --- | --- | --- |
 //! | lines, or records with another delimiter | [`read_text`], [`TextReader`] | [`Bag::write_text`], [`TextWriter`] | |
 //! | fields of lines, without quotes | [`Bag::parse_fields`] | [`Bag::write_text`] | |
-//! | CSV | `Context::read_csv`, `CsvReader` | `CsvWriter` | `csv` |
-//! | JSON lines | `Context::read_json`, `Bag::parse_json` | `Bag::write_json` | `json` |
-//! | records of a fixed length | [`Context::read_fixed_length`] | a [`Sink`] | |
+//! | CSV | `read_csv`, `CsvReader` | `CsvWriter` | `csv` |
+//! | JSON lines | `read_json`, `Bag::parse_json` | `Bag::write_json` | `json` |
+//! | records of a fixed length | [`read_fixed_length`] | a [`Sink`] | |
 //! | anything else that is read as a whole | [`read_files`] | a [`Sink`] | |
 //! | the files in zip and tar archives | [`read_archives`] | | |
 //!
-//! The features are off by default. To enable both, write `holdall = { version = "0.1", features = ["csv", "json"] }`. All
+//! The [features](#features) are off by default. To enable both, add `features = ["csv", "json"]` to the dependency. All
 //! formats are read from and written to every [file system](#file-systems). [`BadRecords`] skips what cannot be read, and
-//! [`with_line_numbers`](Bag::with_line_numbers) adds the place of each line.
+//! [`with_line_numbers`](Bag::with_line_numbers) adds the location of each line.
 //!
 //! ## Compression
 //!
@@ -552,8 +557,8 @@
 //!   reason.
 //! - **Closures:** code is sent to a worker as an address, and state by serde. A closure must therefore capture
 //!   nothing. If it does, or if it is a function pointer, the job fails with [`ErrorKind::CapturingClosure`] before it
-//!   runs anything. Pass values to the closure by [`with`](Bag::with), which works for every method that takes a
-//!   closure, including actions. Alternatively, define them as constants. Each worker receives the state once for each
+//!   runs anything. Pass values to the closure by [`with`](Bag::with), which works for most methods that take a
+//!   closure, including actions; [`BagWith`] shows what to write for the others. Alternatively, define them as constants. Each worker receives the state once for each
 //!   stage that needs it. Closures that run only in this process may capture: the iterators of [`from_iter`] and
 //!   [`from_fn`], and the `merge` of [`aggregate`](Bag::aggregate). Code in a shared library cannot be sent:
 //!   [`ErrorKind::NotPortable`].
@@ -626,7 +631,7 @@
 //! | variable | value | default |
 //! | --- | --- | --- |
 //! | `HOLDALL_EXECUTOR` | `inline`, `threads`, `threads:N`, `processes`, `processes:N` or an address; see [`Executor`] | `threads` |
-//! | `HOLDALL_THREADS` | the number of threads; `inline` and `threads:N` take precedence | one per core |
+//! | `HOLDALL_THREADS` | the number of threads of the executor `threads`; no other executor uses it | one per core |
 //! | `HOLDALL_MEMORY` | the [memory](#memory-and-disk) of a context: `2GiB`, `500MB`; see [`ByteSize`] | half of the available memory |
 //! | `HOLDALL_SPILL_DIR` | the directory for spill files | the system's temporary directory |
 //! | `HOLDALL_SHUFFLE` | the [shuffle directory](ContextBuilder::shuffle_directory) of a cluster: `s3://bucket/prefix` | none: map outputs stay on their machine |
@@ -639,8 +644,9 @@
 //! program that runs with privileges that its caller lacks, such as a set-user-id program, all variables count as
 //! unset, and so does `TMPDIR`.
 //!
-//! With plain `threads`, jobs run on rayon's global pool, so `RAYON_NUM_THREADS` applies as well. Only the
-//! [builder](ContextBuilder) can set the number of partitions after a shuffle, the disk quota, and the progress bar.
+//! With plain `threads`, jobs run on rayon's global pool, so `RAYON_NUM_THREADS` applies as well. The
+//! [builder](ContextBuilder) has more settings, such as the number of partitions after a shuffle, the disk quota, and the
+//! progress bar.
 //!
 //! # Features
 //!
@@ -648,7 +654,9 @@
 //!
 //! | feature | adds | by the crate |
 //! | --- | --- | --- |
+//! | `csv` | CSV: `read_csv`, `CsvReader` and `CsvWriter` | `csv` |
 //! | `encodings` | text that is not UTF-8: `TextReader::encoding` | `encoding_rs` |
+//! | `json` | JSON lines: `read_json`, `parse_json`, `parse_json_or_skip` and `write_json` | `serde_json` |
 //! | `regex` | regular expressions on text: `matching`, `not_matching`, `find_matches` and `captures` | `regex` |
 //! | `status` | a [status page](guide::status), a report, and a trace of jobs | `httparse`, `serde_json` |
 //! | `unicode` | words of text by the rules of Unicode: `unicode_words` | `unicode-segmentation` |
@@ -726,15 +734,17 @@ pub mod summary;
 mod task;
 mod text;
 
+#[cfg(feature = "json")]
+pub use bag::read_json;
 pub use bag::{
     ArchiveMember, Attempt, Bag, BagWith, BagWriter, FormatSink, Iter, PartialValue,
     PartitionWriter, PerKey, PerKeyAnyOrder, Preview, RecordFormat, Sink, Sortable, StageEstimate,
     StagePreview, TextReader, TextWriter, WriteLine, Written, empty, from_fn, from_iter,
     from_source, from_vec, from_vec_partitioned, load, range, range_partitioned, read_archives,
-    read_files, read_text, union_all,
+    read_files, read_fixed_length, read_text, union_all,
 };
 #[cfg(feature = "csv")]
-pub use bag::{CsvReader, CsvWriter};
+pub use bag::{CsvReader, CsvWriter, read_csv};
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};
 pub use counter::{BadRecord, BadRecords, Counter};

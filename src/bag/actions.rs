@@ -93,9 +93,17 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ///
     /// # Errors
     ///
-    /// Returns the error that ended the job: an error of a source, a closure that [panics or
-    /// fails](crate#errors-and-panics), a record type that [cannot be serialised](crate#types-of-records), or a call
-    /// from within a closure of another job ([`NestedJob`](crate::ErrorKind::NestedJob)).
+    /// Returns the error that ended the job:
+    ///
+    /// - an error of a source, such as [`Io`](crate::ErrorKind::Io);
+    /// - a closure that [panics or fails](crate#errors-and-panics);
+    /// - a record type that [cannot be serialised](crate#types-of-records);
+    /// - [memory or disk](crate#memory-and-disk) that does not suffice, or spill files that are damaged again and again;
+    /// - a [cancellation or a deadline](crate#cancellation-and-deadlines);
+    /// - [worker processes](crate#worker-processes) that cannot be started or are lost again and again, and closures that
+    ///   cannot be sent to them;
+    /// - a call from within a closure of another job ([`NestedJob`](crate::ErrorKind::NestedJob)); or
+    /// - an invalid [environment variable](crate#settings-and-environment), if the bag is in the default context.
     ///
     /// # Examples
     ///
@@ -192,7 +200,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     }
 
     /// Returns the first `n` records, in the order of [`collect`](Bag::collect), or all records if there are fewer.
-    /// Runs a job.
+    /// Runs a job, unless `n` is 0.
     ///
     /// The job first processes one partition. Then each round processes four times as many partitions as all rounds
     /// before, until enough records are found. Stages before a shuffle cannot stop early: they run completely.

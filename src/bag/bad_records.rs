@@ -36,7 +36,7 @@ where
     /// Returns the value of each `Ok`, and skips each `Err`: `bad` counts it, and fails the job if there are more than
     /// its [limit](BadRecords::limit).
     ///
-    /// A bad record has the place in the input that an error would have. Its text is unknown; use
+    /// A bad record has the location in the input that an error would have. Its text is unknown; use
     /// [`parse_or_skip`](Bag::parse_or_skip) to keep it.
     ///
     /// # Examples

@@ -22,6 +22,34 @@ use crate::text::CsvSyntax;
 /// The records of CSV files.
 type CsvBag<U> = Bag<U, FromSource<ReadCsv<U>>>;
 
+/// Returns the records of CSV files with a header. Short for [`Context::read_csv`] on the default context. Needs the
+/// feature `csv`.
+///
+/// # Errors
+///
+/// Returns the same errors as [`CsvReader::read`].
+///
+/// # Examples
+///
+/// ```no_run
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Visit {
+///     user: String,
+///     pages: Option<u32>,
+/// }
+///
+/// let visits = holdall::read_csv::<Visit>("visits/*.csv")?;
+/// let pages = visits.map(|visit| (visit.user, visit.pages.unwrap_or(0))).sum_by_key();
+/// # Ok::<(), holdall::Error>(())
+/// ```
+#[track_caller]
+pub fn read_csv<U>(inputs: impl IntoInputs) -> Result<CsvBag<U>>
+where
+    U: DeserializeOwned + 'static,
+{
+    CsvReader::new().read(inputs)
+}
+
 impl Context {
     /// Returns the records of CSV files with a header. Short for [`CsvReader::read`]. Needs the feature `csv`.
     ///
@@ -82,7 +110,7 @@ impl Context {
 /// be wrong. The task before the cut then notices that its last record does not end there, and the job fails; it never
 /// returns wrong records. To read such a file, set larger [partitions](Self::partition_bytes), so that it is not cut.
 ///
-/// Small files share a partition. A compressed file (gzip, zstd, bzip2 or xz) is read in one partition. Files are read as
+/// Small files share a partition. A compressed file is read in one partition. Files are read as
 /// they were found: if a file has changed since, even if it has only grown, the job fails with
 /// [`InputChanged`](crate::ErrorKind::InputChanged). Pipes and devices cannot be read; use
 /// [`read_text`](crate::read_text) for them.
@@ -148,12 +176,34 @@ impl CsvReader {
 
     /// Sets the byte around fields that contain delimiters or line ends. Default: `Some(b'"')`. `None`: quotes have no
     /// meaning.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("sizes.tsv");
+    /// std::fs::write(&path, "name\tsize\nscreen\t15\"\n")?;
+    /// let sizes = holdall::CsvReader::new().delimiter(b'\t').quote(None).read::<(String, String)>(&path)?;
+    /// assert_eq!(sizes.values().collect()?, ["15\""]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn quote(mut self, quote: Option<u8>) -> Self {
         self.options.syntax.quote = quote;
         self
     }
 
     /// Sets whether the first record of each file has the names of the columns. Default: `true`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("visits.csv");
+    /// std::fs::write(&path, "ada,3\ngrace,2\n")?;
+    /// let visits = holdall::CsvReader::new().has_headers(false).read::<(String, u32)>(&path)?;
+    /// assert_eq!(visits.count()?, 2);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn has_headers(mut self, has_headers: bool) -> Self {
         self.options.has_headers = has_headers;
         self
@@ -294,7 +344,7 @@ impl Default for CsvWriter {
                 delimiter: b',',
                 has_headers: true,
             },
-            output: OutputOptions::default().durable(true),
+            output: OutputOptions::default(),
         }
     }
 }
@@ -319,6 +369,21 @@ impl CsvWriter {
 
     /// Sets the options of the output, for example to replace an existing one. Default: nothing is replaced, and the
     /// output is on disk when [`write`](Self::write) returns.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::CsvWriter;
+    /// use holdall::files::OutputOptions;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("squares");
+    /// let squares = holdall::range(0_u32..3).map(|n| (n, n * n));
+    /// CsvWriter::new().write(&squares, &path)?;
+    /// let replacing = CsvWriter::new().output(OutputOptions::default().overwrite(true));
+    /// assert_eq!(replacing.write(&squares, &path)?.records, 3);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn output(mut self, options: OutputOptions) -> Self {
         self.output = options;
         self

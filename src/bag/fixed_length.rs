@@ -21,11 +21,36 @@ const PARTITIONS: u64 = 256;
 const MIN_PARTITION_BYTES: u64 = 1 << 20;
 const MAX_PARTITION_BYTES: u64 = 64 << 20;
 
+/// Returns the records of files in which each record has `record_bytes` bytes. Short for
+/// [`Context::read_fixed_length`] on the default context.
+///
+/// # Errors
+///
+/// Returns the same errors as [`Context::read_fixed_length`].
+///
+/// # Examples
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("pixels");
+/// std::fs::write(&path, [0, 255, 0, 9, 9, 9])?;
+/// let green = holdall::read_fixed_length(&path, 3)?.filter(|pixel| pixel == [0, 255, 0]);
+/// assert_eq!(green.count()?, 1);
+/// # Ok::<(), holdall::Error>(())
+/// ```
+#[track_caller]
+pub fn read_fixed_length(
+    inputs: impl IntoInputs,
+    record_bytes: usize,
+) -> Result<Bag<[u8], FromSource<FixedLength>>> {
+    Context::default().read_fixed_length(inputs, record_bytes)
+}
+
 impl Context {
     /// Returns the records of files in which each record has `record_bytes` bytes, as a bag of `[u8]`.
     ///
-    /// Large files are divided into several partitions, by sizes that depend only on the input. Each file has a partition
-    /// of its own. The order is that of the files and their records. Compressed files are not decoded. Files are read as
+    /// Large files are divided into several partitions, by sizes that depend only on the input. No two files share a
+    /// partition. The order is that of the files and their records. Compressed files are not decoded. Files are read as
     /// they were found: if a file has changed since, the job fails with
     /// [`InputChanged`](crate::ErrorKind::InputChanged).
     ///

@@ -17,6 +17,32 @@ use crate::operators::read_text::ReadText;
 use crate::pipeline::{Pipeline, Record, Text};
 use crate::task::Site;
 
+/// Returns the values of JSON lines. Short for [`Context::read_json`] on the default context. Needs the feature `json`.
+///
+/// # Errors
+///
+/// Returns the same errors as [`Context::read_json`].
+///
+/// # Examples
+///
+/// ```no_run
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Event {
+///     user: String,
+/// }
+///
+/// let users = holdall::read_json::<Event>("events/*.jsonl.gz")?.map(|event| event.user).distinct();
+/// println!("{} users", users.count()?);
+/// # Ok::<(), holdall::Error>(())
+/// ```
+#[track_caller]
+pub fn read_json<U>(inputs: impl IntoInputs) -> Result<Bag<U, ParseJson<ReadText<str>, U>>>
+where
+    U: DeserializeOwned + 'static,
+{
+    Context::default().read_json(inputs)
+}
+
 impl Context {
     /// Returns the values of JSON lines: files that have a JSON value in each line. Needs the feature `json`.
     ///
@@ -67,7 +93,7 @@ impl<T: Text + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Parses each record as a JSON value, which serde maps to a `U`. Blank records are skipped.
     ///
     /// The first record that cannot be parsed ends the job. The error is
-    /// [`ErrorKind::Closure`](crate::ErrorKind::Closure), which contains the place of the record and a
+    /// [`ErrorKind::Closure`](crate::ErrorKind::Closure), which contains the location of the record and a
     /// [`JsonError`](crate::JsonError).
     ///
     /// # Examples
@@ -152,7 +178,7 @@ impl<T: Serialize + 'static, P: Pipeline<Out = T>> Bag<T, P> {
     /// ```
     #[track_caller]
     pub fn write_json(&self, path: impl AsRef<Path>) -> Result<Written> {
-        self.write_json_with(path, &OutputOptions::default().durable(true))
+        self.write_json_with(path, &OutputOptions::default())
     }
 
     /// Like [`write_json`](Bag::write_json), with options of the output, for example to replace an existing one.
@@ -160,6 +186,20 @@ impl<T: Serialize + 'static, P: Pipeline<Out = T>> Bag<T, P> {
     /// # Errors
     ///
     /// Returns the same errors as [`write_json`](Bag::write_json).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::Compression;
+    /// use holdall::files::OutputOptions;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("pairs");
+    /// let options = OutputOptions::default().compression(Compression::Gzip);
+    /// let written = holdall::from_vec(vec![("a", 1), ("b", 2)]).write_json_with(&path, &options)?;
+    /// assert!(written.files[0].ends_with("part-00000.jsonl.gz"));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     #[track_caller]
     pub fn write_json_with(
         &self,

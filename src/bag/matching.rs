@@ -45,7 +45,7 @@ impl<T: Text + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ///
     /// # Errors
     ///
-    /// Returns an error if `pattern` is invalid. It contains the error of the crate regex.
+    /// Returns [`Other`](crate::ErrorKind::Other), with the error of the crate regex, if `pattern` is invalid.
     ///
     /// # Examples
     ///
@@ -64,7 +64,7 @@ impl<T: Text + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ///
     /// # Errors
     ///
-    /// Returns an error if `pattern` is invalid. It contains the error of the crate regex.
+    /// Returns [`Other`](crate::ErrorKind::Other), with the error of the crate regex, if `pattern` is invalid.
     ///
     /// # Examples
     ///
@@ -83,7 +83,7 @@ impl<T: Text + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ///
     /// # Errors
     ///
-    /// Returns an error if `pattern` is invalid. It contains the error of the crate regex.
+    /// Returns [`Other`](crate::ErrorKind::Other), with the error of the crate regex, if `pattern` is invalid.
     ///
     /// # Examples
     ///
@@ -110,7 +110,7 @@ impl<T: Text + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ///
     /// # Errors
     ///
-    /// Returns an error if `pattern` is invalid. An action fails with
+    /// Returns [`Other`](crate::ErrorKind::Other) if `pattern` is invalid. An action fails with
     /// [`Closure`](crate::ErrorKind::Closure) if a group cannot be parsed as its type. The error contains a
     /// [`FieldsError`](crate::FieldsError).
     ///

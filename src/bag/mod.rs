@@ -64,10 +64,13 @@ mod with_text;
 mod with_wide;
 
 #[cfg(feature = "csv")]
-pub use self::csv::{CsvReader, CsvWriter};
+pub use self::csv::{CsvReader, CsvWriter, read_csv};
 pub use archives::{ArchiveMember, read_archives};
+pub use fixed_length::read_fixed_length;
 pub use formats::{FormatSink, RecordFormat};
 pub use iter::Iter;
+#[cfg(feature = "json")]
+pub use json::read_json;
 pub use ordered::Sortable;
 pub use output::{Attempt, PartitionWriter, Sink, TextWriter, WriteLine, Written};
 pub use partial::PartialValue;

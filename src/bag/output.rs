@@ -237,23 +237,13 @@ impl Written {
 /// assert_eq!(holdall::read_text(&path)?.collect()?, ["0", "1", "2"]);
 /// # Ok::<(), holdall::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[must_use = "a writer does nothing until it is given a bag"]
 pub struct TextWriter {
     pub(super) output: OutputOptions,
     /// First line of each file.
     pub(super) header: Option<String>,
     pub(super) is_single_file: bool,
-}
-
-impl Default for TextWriter {
-    fn default() -> Self {
-        Self {
-            output: OutputOptions::default().durable(true),
-            header: None,
-            is_single_file: false,
-        }
-    }
 }
 
 impl TextWriter {

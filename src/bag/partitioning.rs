@@ -335,6 +335,11 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// [`coalesce`](Bag::coalesce). If the order does not matter, use [`repartition`](Bag::repartition). Both compute the
     /// bag once.
     ///
+    /// # Errors
+    ///
+    /// An action fails with [`NotRepeatable`](crate::ErrorKind::NotRepeatable) if a partition has another number of records
+    /// the second time, and with [`StreamReadTwice`](crate::ErrorKind::StreamReadTwice) if the bag reads a pipe.
+    ///
     /// # Panics
     ///
     /// Panics if `partitions` is 0.
@@ -397,7 +402,7 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// # Errors
     ///
     /// An action fails with [`LengthMismatch`](crate::ErrorKind::LengthMismatch) if the bags have different numbers of
-    /// records.
+    /// records, and with the errors of [`zip_with_index`](Bag::zip_with_index) if a bag cannot be computed twice.
     ///
     /// # Examples
     ///

@@ -24,11 +24,11 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> PerKey<K, V, P> {
     /// # Examples
     ///
     /// ```
-    /// let counts = holdall::range(0..100).map(|n| (n % 7, n)).per_key().partitions(4).count();
+    /// let counts = holdall::range(0..100).map(|n| (n % 7, n)).per_key().shuffle_partitions(4).count();
     /// assert_eq!(counts.partitions(), Some(4));
     /// ```
     #[track_caller]
-    pub fn partitions(self, partitions: usize) -> Self {
+    pub fn shuffle_partitions(self, partitions: usize) -> Self {
         let pairs = self.pairs.shuffle_partitions(partitions);
         Self { pairs }
     }

@@ -291,6 +291,11 @@ impl<K: Data + Eq + Hash + Sync, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, 
     /// [`zip_with_index`](Bag::zip_with_index). Each process divides the samples among the partitions, which takes some
     /// ten nanoseconds for each chosen pair.
     ///
+    /// # Errors
+    ///
+    /// An action fails with [`NotRepeatable`](crate::ErrorKind::NotRepeatable) if a partition has another number of records
+    /// the second time, and with [`StreamReadTwice`](crate::ErrorKind::StreamReadTwice) if the bag reads a pipe.
+    ///
     /// # Panics
     ///
     /// Panics if a fraction is not in `0.0..=1.0`.

@@ -11,8 +11,9 @@ use crate::operators::flat_map::FlatMap;
 use crate::pipeline::{Data, Pipeline, Plain, Record};
 use crate::task::Site;
 
-/// Searching. The job first processes one partition. Then each round processes four times as many partitions as all
-/// rounds before, until the record is found. Stages before a shuffle cannot stop early: they run completely.
+/// Searching. Except for [`find_last`](Bag::find_last) and [`last`](Bag::last), the job first processes one partition. Then
+/// each round processes four times as many partitions as all rounds before, until the record is found. Stages before a
+/// shuffle cannot stop early: they run completely.
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Returns the first record for which `predicate` returns `true`, in the order of [`collect`](Bag::collect), or
     /// `None` if there is no such record. Runs a job.

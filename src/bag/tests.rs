@@ -460,6 +460,8 @@ fn joins_travel() {
     assert_travels(right().flat_map_values(|text| [text.clone(), text]));
     assert_travels(right().filter_values(|text| text.len() > 1));
     assert_travels(right().try_map_values(|text| Ok::<_, String>(text.len())));
+    assert_travels(right().try_flat_map_values(|text| Ok::<_, String>([text])));
+    assert_travels(right().try_filter_values(|text| Ok::<_, String>(text.len() > 1)));
     assert_travels(numbers().cartesian(right()));
     assert_travels(numbers().distinct_by_key(|n| n % 7));
     assert_travels(numbers().intersection(numbers()));

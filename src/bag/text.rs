@@ -82,7 +82,7 @@ impl TextReader {
         self
     }
 
-    /// Sets the text that ends a record. Default: `"\n"`. With the default, a `\r` before the `\n` also belongs to the
+    /// Sets the text that ends a record, at least one byte. Default: `"\n"`. With the default, a `\r` before the `\n` also belongs to the
     /// ending. With any other delimiter, nothing else is removed from the record.
     ///
     /// If the delimiter can overlap itself, as `"\n\n"` can, each large file is read in one partition.
@@ -140,7 +140,8 @@ impl TextReader {
         self
     }
 
-    /// Sets the maximum length of a record without its ending, in bytes. Default: 64 MiB. A longer record is an error.
+    /// Sets the maximum length of a record without its ending, in bytes, at least 4. Default: 64 MiB. A longer record is an
+    /// error.
     ///
     /// Each thread may hold one record of this length in memory.
     ///

@@ -125,3 +125,38 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
             .try_aggregate_at(Site::new("try_aggregate"), initial, op, merge)
     }
 }
+
+impl<K: 'static, V: 'static, P, S> BagWith<(K, V), P, S>
+where
+    P: Pipeline<Out = (K, V)>,
+    S: Data + Sync,
+{
+    /// [`Bag::try_flat_map_values`](crate::Bag::try_flat_map_values), with the state.
+    #[track_caller]
+    pub fn try_flat_map_values<I, E, F>(
+        self,
+        op: F,
+    ) -> Bag<(K, I::Item), impl Pipeline<Out = (K, I::Item)>>
+    where
+        K: Clone,
+        I: IntoIterator<Item: 'static, IntoIter: 'static> + 'static,
+        E: Into<BoxError> + 'static,
+        F: Fn(&S, V) -> Result<I, E> + Send + Sync + 'static,
+    {
+        let op = self.stated(op);
+        self.bag
+            .try_flat_map_values_at(Site::new("try_flat_map_values"), op)
+    }
+
+    /// [`Bag::try_filter_values`](crate::Bag::try_filter_values), with the state.
+    #[track_caller]
+    pub fn try_filter_values<E, F>(self, predicate: F) -> Bag<(K, V), impl Pipeline<Out = (K, V)>>
+    where
+        E: Into<BoxError> + 'static,
+        F: Fn(&S, &V) -> Result<bool, E> + Send + Sync + 'static,
+    {
+        let predicate = self.stated(predicate);
+        self.bag
+            .try_filter_values_at(Site::new("try_filter_values"), predicate)
+    }
+}

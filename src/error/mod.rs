@@ -195,8 +195,9 @@ pub enum ErrorKind {
         #[serde(with = "plain")]
         path: PathBuf,
     },
-    /// A file has an unsupported format: an archive such as tar or zip; a file that is compressed by lz4, lzma and
-    /// others, or twice; records such as Parquet; or text in UTF-16 or UTF-32.
+    /// A file cannot be read as text: an archive such as tar or zip; a file that is compressed by lzma, lzip and others,
+    /// or twice; records such as Parquet; or text in UTF-16 or UTF-32. [`read_archives`](crate::read_archives) and other
+    /// readers read some of these formats.
     #[non_exhaustive]
     UnsupportedFormat {
         /// The file.
@@ -345,7 +346,7 @@ pub enum ErrorKind {
     },
     /// Threads could not be started.
     Threads(#[serde(with = "plain")] io::Error),
-    /// An action was called inside a closure of a running job.
+    /// An action was called inside a closure of a running job, or by an [observer](crate::events::Observer).
     NestedJob,
     /// A record cannot be serialised, or cannot be deserialised.
     #[non_exhaustive]

@@ -50,7 +50,8 @@ impl Context {
     /// Begins an output: a directory of files at `path`, which appears whole or not at all, on the
     /// [file system](crate#file-systems) of the path.
     ///
-    /// For a [`Sink`](crate::Sink) that writes a format. [`NewOutput`] has an example.
+    /// For a [`Sink`](crate::Sink) that writes a format. [`NewOutput`] has an example. By default, nothing is replaced, and
+    /// the output is on disk when it is [committed](NewOutput::commit).
     ///
     /// # Errors
     ///

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::encoder::Compression;
 use crate::storage::codec;
 
-/// Options of an output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Options of an output. The defaults are those of [`write_text`](crate::Bag::write_text).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OutputOptions {
     /// Whether an existing output is replaced.
@@ -23,6 +23,18 @@ pub struct OutputOptions {
     pub single_file: bool,
 }
 
+impl Default for OutputOptions {
+    fn default() -> Self {
+        Self {
+            overwrite: false,
+            durable: true,
+            append: false,
+            compression: None,
+            single_file: false,
+        }
+    }
+}
+
 impl OutputOptions {
     /// Sets whether an existing output is replaced. Default: `false`.
     ///
@@ -31,7 +43,7 @@ impl OutputOptions {
     /// ```
     /// use holdall::files::OutputOptions;
     ///
-    /// let options = OutputOptions::default().overwrite(true).durable(true);
+    /// let options = OutputOptions::default().overwrite(true);
     /// assert!(options.overwrite && options.durable);
     /// ```
     #[must_use]
@@ -40,7 +52,7 @@ impl OutputOptions {
         self
     }
 
-    /// Sets whether the output must survive a power failure once it is committed. Default: `false`.
+    /// Sets whether the output must survive a power failure once it is committed. Default: `true`.
     #[must_use]
     pub fn durable(mut self, durable: bool) -> Self {
         self.durable = durable;

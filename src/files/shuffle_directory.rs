@@ -117,9 +117,9 @@ impl ShuffleDirectory {
     }
 }
 
-/// Options of the files, whose names are unique.
+/// Options of the files, whose names are unique, and which are useless after a power failure.
 pub(super) fn options() -> OutputOptions {
-    OutputOptions::default().overwrite(true)
+    OutputOptions::default().overwrite(true).durable(false)
 }
 
 /// Removes a file. Ignores errors.

@@ -24,8 +24,8 @@ const MAX_BITS: u32 = 18;
 const REGISTERS_OF_HASH: usize = 16;
 
 /// Estimates the number of distinct records with a relative standard error of `error`: about two of three estimates are
-/// within this error, and 99.7 % are within three times this error. Takes about 1.1 / `error`² bytes: 11 KiB for 0.01.
-/// Small numbers, up to about 0.07 / `error`², are exact.
+/// within this error, and 99.7 % are within three times this error. Needs 1.1 to 2.2 / `error`² bytes, a power of two: 16 KiB
+/// for 0.01. If there are fewer than about 0.07 / `error`² distinct records, the number is exact, and less memory is needed.
 ///
 /// The estimate depends only on which records there are. It is the same for any order and partitioning.
 ///

@@ -60,6 +60,8 @@ fn values_may_change_without_a_shuffle() {
         .flat_map_values(|n| [n, n + 1])
         .filter_values(|n| n % 2 == 0)
         .try_map_values(u32::try_from)
+        .try_flat_map_values(|n| Ok::<_, String>([n]))
+        .try_filter_values(|n| Ok::<_, String>(*n > 0))
         .count_by_key();
     assert_eq!(changed.explain().stages().len(), 2);
     assert_eq!(changed.values().sum::<u64>().unwrap(), 7);

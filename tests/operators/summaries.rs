@@ -442,7 +442,7 @@ fn the_values_of_each_key_are_summarised_as_a_bag_is() {
                     (all.len() as u64, all.to_vec(), top, first, last)
                 });
                 assert_eq!(found.collect().unwrap(), expected);
-                let four = values().partitions(4).sum();
+                let four = values().shuffle_partitions(4).sum();
                 assert_eq!(four.partitions(), Some(4));
                 assert_eq!(four.collect().unwrap(), values().sum().collect().unwrap());
             }

@@ -3,7 +3,9 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use holdall::{CancelHandle, Context, Counter, StagePreview, TextWriter, as_completed};
+use holdall::{
+    CancelHandle, Context, Counter, StagePreview, TextWriter, as_completed, gather, value,
+};
 
 use crate::common::{Files, concatenation, names_in};
 use crate::{checks, has, is, lines, numbers, pairs};
@@ -67,6 +69,11 @@ checks! {
     "context" => |c| is(Ok(pairs(c).context().range(0..3).partitions()), Some(3));
     "explain" => |c| is(Ok(pairs(c).sum_by_key().explain().stages().len()), 2);
     "delayed" => |c| is(numbers(c).delayed().sum().compute(), 15);
+    "from_delayed" => |c| has(c.from_delayed([value(vec![3, 1]), value(vec![2])]), [3, 1, 2]);
+    "to_delayed" => |c| {
+        let parts = numbers(c).to_delayed().expect("the number is known");
+        is(gather(parts).compute(), [[0, 1], [2, 3], [4, 5]].map(Vec::from))
+    };
     "with_delayed" => |c| {
         let max = numbers(c).delayed().max();
         has(numbers(c).with_delayed(&max).filter(|max, n| Some(*n) == *max), [5])

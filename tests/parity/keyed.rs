@@ -47,7 +47,7 @@ checks! {
     "partition_by" => |c| is(Ok(pairs(c).partition_by(5).partitions()), Some(5));
 
     "per_key" => |c| has(pairs(c).per_key().count().sort(), [(1, 2), (2, 2)]);
-    "PerKey::partitions" => |c| is(Ok(pairs(c).per_key().partitions(7).count().partitions()), Some(7));
+    "PerKey::shuffle_partitions" => |c| is(Ok(pairs(c).per_key().shuffle_partitions(7).count().partitions()), Some(7));
     "PerKey::count" => |c| has(pairs(c).per_key().count().values(), [2, 2]);
     "PerKey::first" => |c| has(pairs(c).per_key().first().sort(), [(1, 10), (2, 20)]);
     "PerKey::last" => |c| has(pairs(c).per_key().last().sort(), [(1, 30), (2, 5)]);

@@ -77,6 +77,8 @@ checks! {
     "values" => |c| has(pairs(c).values(), [10, 20, 30, 5]);
     "map_values" => |c| has(pairs(c).map_values(|n| n / 5).values(), [2, 4, 6, 1]);
     "try_map_values" => |c| has(pairs(c).try_map_values(ok).values(), [10, 20, 30, 5]);
+    "try_flat_map_values" => |c| has(pairs(c).try_flat_map_values(|n| ok(29..n)), [(1, 29)]);
+    "try_filter_values" => |c| has(pairs(c).try_filter_values(|n| ok(*n > 20)), [(1, 30)]);
     "flat_map_values" => |c| has(pairs(c).flat_map_values(|n| 29..n), [(1, 29)]);
     "filter_values" => |c| has(pairs(c).filter_values(|n| *n > 20), [(1, 30)]);
     "swap" => |c| has(pairs(c).swap().limit(1), [(10, 1)]);

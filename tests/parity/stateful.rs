@@ -80,6 +80,10 @@ checks! {
     };
     "BagWith::flat_map_values" => |c| has(pairs(c).with(28).flat_map_values(|state, n| *state..n).values(), [28, 29]);
     "BagWith::filter_values" => |c| has(pairs(c).with(20).filter_values(|state, n| n > state).values(), [30]);
+    "BagWith::try_flat_map_values" => |c| has(
+        pairs(c).with(28).try_flat_map_values(|state, n| ok(*state..n)).values(), [28, 29]
+    );
+    "BagWith::try_filter_values" => |c| has(pairs(c).with(20).try_filter_values(|state, n| ok(n > state)).values(), [30]);
     "BagWith::try_map_values" => |c| has(
         pairs(c).with(1).try_map_values(|state, n| ok(n + state)).values(), [11, 21, 31, 6]
     );

@@ -1,4 +1,4 @@
-//! Parquet and Arrow IPC files as [holdall](https://docs.rs/holdall) bags.
+//! Parquet and Arrow IPC files as [holdall](holdall) bags.
 //!
 //! serde maps rows to values and back, so records need no other derive than for the rest of holdall. Files are on any file
 //! system of the context, and outputs appear as a whole or not at all. Everything works on every executor.

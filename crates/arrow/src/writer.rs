@@ -57,7 +57,7 @@ impl<F: BatchFormat> Default for FileWriter<F> {
         Self {
             format: F::default(),
             schema: None,
-            output: OutputOptions::default().durable(true),
+            output: OutputOptions::default(),
         }
     }
 }

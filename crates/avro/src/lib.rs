@@ -1,4 +1,4 @@
-//! Avro files as [holdall](https://docs.rs/holdall) bags.
+//! Avro files as [holdall](holdall) bags.
 //!
 //! [`read_avro`](AvroContext::read_avro) and [`AvroReader`] read, and [`write_avro`](AvroBag::write_avro) and
 //! [`AvroWriter`] write. serde maps records to values and back, and [`apache_avro`] encodes them. Files are on any file

@@ -67,7 +67,7 @@ impl Default for AvroWriter {
     fn default() -> Self {
         Self {
             codec: Codec::default(),
-            output: OutputOptions::default().durable(true),
+            output: OutputOptions::default(),
         }
     }
 }

@@ -59,7 +59,7 @@ pub struct FrameWriter {
 impl Default for FrameWriter {
     fn default() -> Self {
         Self {
-            output: OutputOptions::default().durable(true),
+            output: OutputOptions::default(),
         }
     }
 }

@@ -103,7 +103,7 @@ impl Format {
     where
         P: Pipeline<Out = Row>,
     {
-        let options = OutputOptions::default().overwrite(true).durable(true);
+        let options = OutputOptions::default().overwrite(true);
         let text = TextWriter::new().overwrite(true);
         let lines = rows.clone().map(json::line);
         match self {

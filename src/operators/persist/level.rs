@@ -7,7 +7,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// The storage in which [`persist`](crate::Bag::persist) keeps records.
 ///
-/// Written as `memory`, `memory-then-disk` or `disk`, for example on command lines.
+/// Written as `memory`, `memory-then-disk` or `disk`, for example on command lines. Default:
+/// [`MemoryThenDisk`](Self::MemoryThenDisk).
 ///
 /// # Examples
 ///
