@@ -195,8 +195,8 @@ pub enum ErrorKind {
         #[serde(with = "plain")]
         path: PathBuf,
     },
-    /// A file has an unsupported format: an archive such as tar or zip; a file that is compressed by lz4, lzma and
-    /// others, or twice; records such as Parquet; or text in UTF-16 or UTF-32.
+    /// A file has an unsupported format: an archive such as tar or zip; a file that is compressed by lzma and others, or
+    /// twice; records such as Parquet; or text in UTF-16 or UTF-32.
     #[non_exhaustive]
     UnsupportedFormat {
         /// The file.
