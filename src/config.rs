@@ -128,6 +128,21 @@ fn interned(address: &str) -> &'static str {
     copy
 }
 
+/// Maximum number of partitions that a method may be asked for. Each partition of a shuffle takes some 50 bytes before
+/// there is a record, and a task even if it has none, so a much larger number would be no error of the job: it would
+/// exhaust the memory, or never end.
+pub(crate) const MAX_PARTITIONS: usize = 1 << 24;
+
+/// Panics unless `partitions` is a number of partitions that a method may be asked for.
+#[track_caller]
+pub(crate) fn assert_partitions(partitions: usize) {
+    assert!(partitions > 0, "records need a partition");
+    assert!(
+        partitions <= MAX_PARTITIONS,
+        "at most {MAX_PARTITIONS} partitions, not {partitions}"
+    );
+}
+
 /// Default number of worker processes: the number of cores.
 fn cores() -> usize {
     thread::available_parallelism().map_or(1, NonZeroUsize::get)

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 #[cfg(feature = "status")]
 use crate::config::StatusSettings;
-use crate::config::{Config, Executor};
+use crate::config::{Config, Executor, assert_partitions};
 use crate::error::Result;
 use crate::events::{
     GuardedObserver, JobEvents, JobSummary, LastJob, Observer, StageBar, SummaryPrinter,
@@ -423,7 +423,7 @@ pub struct ContextBuilder {
     concurrent_jobs: Option<NonZeroUsize>,
     remote_executor: Option<Arc<dyn RemoteExecutor>>,
     worker_timeout: Option<Duration>,
-    shuffle_partitions: Option<NonZeroUsize>,
+    shuffle_partitions: Option<usize>,
     progress: Option<bool>,
     summary: Option<bool>,
     memory: Option<Result<ByteSize, String>>,
@@ -542,7 +542,7 @@ impl ContextBuilder {
     ///
     /// # Panics
     ///
-    /// Panics if `partitions` is 0.
+    /// Panics if `partitions` is 0 or more than 2^24.
     ///
     /// # Examples
     ///
@@ -553,10 +553,10 @@ impl ContextBuilder {
     /// assert_eq!(remainders.collect()?, holdall::range(0..100).map(|n| n % 7).distinct().collect()?);
     /// # Ok::<(), holdall::Error>(())
     /// ```
+    #[track_caller]
     pub fn shuffle_partitions(mut self, partitions: usize) -> Self {
-        let partitions = NonZeroUsize::new(partitions);
-        assert!(partitions.is_some(), "a keyed bag needs a partition");
-        self.shuffle_partitions = partitions;
+        assert_partitions(partitions);
+        self.shuffle_partitions = Some(partitions);
         self
     }
 
@@ -780,7 +780,7 @@ impl ContextBuilder {
             config.disk_quota_bytes = Some(setting_bytes("disk_quota", size)?.0);
         }
         if let Some(partitions) = self.shuffle_partitions {
-            config.shuffle_partitions = partitions.get();
+            config.shuffle_partitions = partitions;
         }
         let mut shared = Shared::new(config, self.remote_executor, self.observers)?;
         shared.file_systems = self.file_systems;

@@ -924,3 +924,12 @@ fn a_worker_may_be_given_stages_in_turn() {
     drop((counts, context));
     assert_empty(&files.path("spill"));
 }
+
+#[test]
+fn a_timeout_may_be_longer_than_a_clock_can_tell() -> Result<()> {
+    let files = Files::new();
+    let builder = context_builder(&files).worker_timeout(Duration::MAX);
+    let context = builder.executor(Executor::Processes(1)).build()?;
+    assert_eq!(context.range(0..10).count()?, 10);
+    Ok(())
+}

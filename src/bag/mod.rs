@@ -91,6 +91,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use crate::config::assert_partitions;
 use crate::context::Context;
 use crate::id::ShuffleId;
 use crate::lineage::{Handle, Keyed, Node, Parent, PendingValue, RecordOrder, ShuffleDependency};
@@ -304,7 +305,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ///
     /// # Panics
     ///
-    /// Panics if `partitions` is 0.
+    /// Panics if `partitions` is 0 or more than 2^24.
     ///
     /// # Examples
     ///
@@ -316,7 +317,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// ```
     #[track_caller]
     pub fn shuffle_partitions(mut self, partitions: usize) -> Self {
-        assert!(partitions > 0, "records need a partition");
+        assert_partitions(partitions);
         self.shuffle_partitions = Some(partitions);
         self
     }

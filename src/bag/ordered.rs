@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::Bag;
+use crate::config::assert_partitions;
 use crate::lineage::{Keyed, Node, RecordOrder};
 use crate::operators::sort::{SortInPlace, SortRead, Sorting};
 use crate::pipeline::{Call, Data, Pipeline, Plain, Record, owned_bytes};
@@ -336,7 +337,7 @@ impl<K: Data + Ord, V: Data, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     ///
     /// # Panics
     ///
-    /// Panics if `partitions` is 0.
+    /// Panics if `partitions` is 0 or more than 2^24.
     ///
     /// # Examples
     ///
@@ -349,6 +350,7 @@ impl<K: Data + Ord, V: Data, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     #[track_caller]
     pub fn repartition_and_sort_within_partitions(self, partitions: usize) -> Bag<(K, V)> {
         let site = Site::new("repartition_and_sort_within_partitions");
+        assert_partitions(partitions);
         let keyed = Keyed::by::<K>(partitions);
         self.sort_within_at(site, keyed, Plain(|_: &V, _: &V| Ordering::Equal))
     }

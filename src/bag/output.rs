@@ -379,7 +379,8 @@ impl TextWriter {
 
     /// Sets whether the records are written to one file at the path, instead of a directory of files. Default: `false`.
     ///
-    /// The file appears with all of its content, or not at all. Lines are formatted on the threads of the job. The current
+    /// The file appears with all of its content, or not at all. It does not replace a directory, not even with
+    /// [`overwrite`](Self::overwrite). Lines are formatted on the threads of the job. The current
     /// thread writes them, and compresses them if a [compression](Self::compression) is set. Memory is bounded as for
     /// [`iter`](Bag::iter). With [`append`](Self::append), the error is
     /// [`InvalidSetting`](crate::ErrorKind::InvalidSetting).

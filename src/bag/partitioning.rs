@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::Bag;
+use crate::config::assert_partitions;
 use crate::id::ShuffleId;
 use crate::lineage::{Keyed, Node, Parent, RecordOrder};
 use crate::operators::coalesce::Coalesce;
@@ -268,7 +269,7 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ///
     /// # Panics
     ///
-    /// Panics if `partitions` is 0.
+    /// Panics if `partitions` is 0 or more than 2^24.
     ///
     /// # Examples
     ///
@@ -279,7 +280,7 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// ```
     #[track_caller]
     pub fn repartition(self, partitions: usize) -> Bag<T> {
-        assert!(partitions > 0, "records need a partition");
+        assert_partitions(partitions);
         self.repartition_at(Site::new("repartition"), InTurn(partitions))
     }
 
@@ -295,7 +296,7 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ///
     /// # Panics
     ///
-    /// Panics if `partitions` is 0.
+    /// Panics if `partitions` is 0 or more than 2^24.
     ///
     /// # Examples
     ///
@@ -318,7 +319,7 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         C: for<'a> Call<(T::Peek<'a>,), Out = usize>,
     {
-        assert!(partitions > 0, "records need a partition");
+        assert_partitions(partitions);
         let choose = ByClosure {
             op,
             partitions,
@@ -342,7 +343,7 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ///
     /// # Panics
     ///
-    /// Panics if `partitions` is 0.
+    /// Panics if `partitions` is 0 or more than 2^24.
     ///
     /// # Examples
     ///
@@ -353,7 +354,7 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// ```
     #[track_caller]
     pub fn split_partitions(self, partitions: usize) -> Bag<T> {
-        assert!(partitions > 0, "records need a partition");
+        assert_partitions(partitions);
         self.split_at(Site::new("split_partitions"), partitions)
     }
 
@@ -480,7 +481,7 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     ///
     /// # Panics
     ///
-    /// Panics if `partitions` is 0.
+    /// Panics if `partitions` is 0 or more than 2^24.
     ///
     /// # Examples
     ///
@@ -495,7 +496,7 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     /// ```
     #[track_caller]
     pub fn partition_by(self, partitions: usize) -> Bag<(K, V)> {
-        assert!(partitions > 0, "records need a partition");
+        assert_partitions(partitions);
         let site = Site::new("partition_by");
         let keyed = Some(Keyed::by::<K>(partitions));
         if self.node.keyed == keyed {

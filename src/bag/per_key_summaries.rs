@@ -19,7 +19,7 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> PerKey<K, V, P> {
     ///
     /// # Panics
     ///
-    /// Panics if `partitions` is 0.
+    /// Panics if `partitions` is 0 or more than 2^24.
     ///
     /// # Examples
     ///

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::{Bag, TextReader};
+use crate::config::assert_partitions;
 use crate::context::Context;
 use crate::error::Result;
 use crate::files::IntoInputs;
@@ -59,7 +60,7 @@ where
 ///
 /// # Panics
 ///
-/// Panics if `partitions` is 0 and there are records.
+/// Panics if `partitions` is 0 and there are records, or if it is more than 2^24.
 ///
 /// # Examples
 ///
@@ -186,7 +187,7 @@ pub fn range<R: IntegerRange>(numbers: R) -> Bag<R::Number, impl Pipeline<Out = 
 ///
 /// # Panics
 ///
-/// Panics if `partitions` is 0 and there are integers, or if there are 2^128 integers.
+/// Panics if `partitions` is 0 and there are integers, if it is more than 2^24, or if there are 2^128 integers.
 ///
 /// # Examples
 ///
@@ -364,7 +365,7 @@ impl Context {
     ///
     /// # Panics
     ///
-    /// Panics if `partitions` is 0 and there are records.
+    /// Panics if `partitions` is 0 and there are records, or if it is more than 2^24.
     ///
     /// # Examples
     ///
@@ -390,10 +391,7 @@ impl Context {
     where
         T: Data + Clone + Sync,
     {
-        assert!(
-            partitions > 0 || records.is_empty(),
-            "records need a partition"
-        );
+        assert_partitions(partitions.max(usize::from(records.is_empty())));
         self.from_vec_at(Site::new("from_vec_partitioned"), records, partitions)
     }
 
@@ -591,7 +589,7 @@ impl Context {
     ///
     /// # Panics
     ///
-    /// Panics if `partitions` is 0 and there are integers, or if there are 2^128 integers.
+    /// Panics if `partitions` is 0 and there are integers, if it is more than 2^24, or if there are 2^128 integers.
     ///
     /// # Examples
     ///
@@ -611,7 +609,7 @@ impl Context {
         partitions: usize,
     ) -> Bag<R::Number, impl Pipeline<Out = R::Number> + use<R>> {
         let (start, len) = numbers.start_and_len();
-        assert!(partitions > 0 || len == 0, "numbers need a partition");
+        assert_partitions(partitions.max(usize::from(len == 0)));
         self.range_at(Site::new("range_partitioned"), start, len, partitions)
     }
 

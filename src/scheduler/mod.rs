@@ -101,7 +101,7 @@ impl Job {
         } else {
             1
         };
-        let needed_bytes = MIN_THREAD_BYTES * shares;
+        let needed_bytes = MIN_THREAD_BYTES.saturating_mul(shares);
         let budget_bytes = resources.budget.limit_bytes();
         if !plan.map_stages.is_empty() && budget_bytes < needed_bytes {
             return Err(Error::new(ErrorKind::BudgetTooSmall {

@@ -97,8 +97,9 @@ pub struct ExactSum {
     first: u32,
     /// Number of additions since carries were propagated.
     adds: u32,
-    /// Sum of the numbers that are infinite or NaN. A finite one, except 0, is the only number so far: while there are no
-    /// others, it needs no digits. If keys are mostly distinct, the sums of single numbers are shuffled.
+    /// Sum of the numbers that are infinite or NaN. A finite one, except 0.0, is the only number so far: while there are no
+    /// others, it needs no digits. If keys are mostly distinct, the sums of single numbers are shuffled. -0.0 stands for
+    /// one or more of it.
     special: f64,
 }
 
@@ -159,15 +160,15 @@ enum StoredSum {
     Few(u32, [i64; FEW]),
     /// Also has the sum of the special numbers.
     Many(u32, Vec<i64>, f64),
-    /// The only number.
+    /// The only number, the sum of the special numbers if there are no others, or 0.0 for no numbers.
     One(f64),
 }
 
 impl From<ExactSum> for StoredSum {
     #[inline]
     fn from(mut sum: ExactSum) -> Self {
-        if let Some(number) = sum.only() {
-            return Self::One(number);
+        if sum.digits.is_empty() {
+            return Self::One(sum.special);
         }
         sum.propagate();
         match sum.digits {
@@ -232,11 +233,16 @@ impl ExactSum {
         self.push_elsewhere(number);
     }
 
-    /// Adds a finite number whose digits do not exist yet. The first one needs none.
+    /// Adds a finite number whose digits do not exist yet. The first one needs none, except 0.0, and -0.0 changes only the
+    /// sum of no numbers.
     #[inline(never)]
     fn push_elsewhere(&mut self, number: f64) {
-        if self.digits.is_empty() && self.special == 0.0 {
+        let is_positive_zero = number.to_bits() == 0;
+        if self.is_empty() && !is_positive_zero {
             self.special = number;
+            return;
+        }
+        if number == 0.0 && !is_positive_zero {
             return;
         }
         self.add_only();
@@ -246,7 +252,12 @@ impl ExactSum {
     /// Returns the only number so far, if it has no digits yet.
     #[inline]
     fn only(&self) -> Option<f64> {
-        (self.special != 0.0 && self.special.is_finite()).then_some(self.special)
+        (self.special.to_bits() != 0 && self.special.is_finite()).then_some(self.special)
+    }
+
+    /// Whether the sum is that of no numbers.
+    fn is_empty(&self) -> bool {
+        self.digits.is_empty() && self.special.to_bits() == 0
     }
 
     /// Adds the digits of the only number so far.
@@ -259,6 +270,13 @@ impl ExactSum {
     }
 
     fn add_digits(&mut self, number: f64) {
+        if number == 0.0 {
+            // Digits of 0 show that the sum is not that of -0.0. Others are probably near them.
+            if self.digits.is_empty() {
+                self.make_room(digits_of(1.0).0, 2);
+            }
+            return;
+        }
         let (at, [low, high]) = digits_of(number);
         let digits = self.make_room(at, 2);
         digits[0] += low;
@@ -327,10 +345,13 @@ impl ExactSum {
         if let Some(number) = other.only() {
             return self.push(number);
         }
+        if other.is_empty() {
+            return;
+        }
         self.add_only();
         self.special += other.special;
         if other.digits.iter().all(|digit| *digit == 0) {
-            return;
+            return self.add_digits(0.0);
         }
         // Digits without carries are as small as those that are added.
         other.propagate();
@@ -343,14 +364,14 @@ impl ExactSum {
 
     /// Returns the sum, rounded to the nearest `f64`; to the even one of two that are equally near. Returns infinity if
     /// the sum is larger than any `f64`, and NaN if one of the numbers is NaN or if infinities of both signs are among
-    /// them.
+    /// them. As with `+`, the sum of numbers that are all -0.0 is -0.0, and any other sum of 0 is 0.0.
     #[must_use]
     pub fn to_f64(&self) -> f64 {
         if self.special.is_nan() {
             // The other bits of a NaN depend on the order of the numbers.
             return f64::NAN;
         }
-        if self.special != 0.0 {
+        if self.special.to_bits() != 0 {
             return self.special;
         }
         let mut sum = self.clone();

@@ -344,3 +344,28 @@ fn stored_exact_sums_are_those_that_were_stored() {
     // Numbers of similar size need no memory of their own.
     assert!(encoded(&stored(&[0.5, 1e6, -3.0])).len() < 24);
 }
+
+/// In any order and grouping, stored or not.
+#[test]
+fn an_exact_sum_of_zero_is_negative_only_if_all_numbers_are() {
+    let kinds = [-0.0, 0.0, 1.5, -1.5];
+    for code in 0..4_usize.pow(4) {
+        let numbers: Vec<f64> = (0..4).map(|at| kinds[code >> (2 * at) & 3]).collect();
+        for len in 0..=4 {
+            let (numbers, sum) = (&numbers[..len], numbers[..len].iter().sum::<f64>());
+            let expected = if len == 0 { 0.0 } else { sum };
+            assert_eq!(exact(numbers).to_bits(), expected.to_bits(), "{numbers:?}");
+            for at in 0..=len {
+                let (left, right) = numbers.split_at(at);
+                let sum_of = |numbers: &[f64]| numbers.iter().copied().collect::<ExactSum>();
+                let (mut left, right) = (sum_of(left), sum_of(right));
+                let mut stored: ExactSum = codec::decode(&encoded(&left)).unwrap();
+                stored.merge(codec::decode(&encoded(&right)).unwrap());
+                left.merge(right);
+                for sum in [left, stored] {
+                    assert_eq!(sum.to_f64().to_bits(), expected.to_bits(), "{numbers:?}");
+                }
+            }
+        }
+    }
+}

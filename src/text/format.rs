@@ -106,9 +106,11 @@ pub(super) fn check_text(
         true if !options.may_be_archive => unsupported_format_of(head).or_else(compressed),
         _ => None,
     };
-    let encoding = || match options.is_text && options.encoding.is_none() {
-        true => encoding_of(head, &options.delimiter),
-        false => None,
+    let encoding = || match &options.encoding {
+        _ if !options.is_text => None,
+        None => encoding_of(head, &options.delimiter),
+        // No decoder knows UTF-32. Its byte order mark begins with that of UTF-16.
+        Some(_) => has_utf32_mark(head).then_some(UTF_32),
     };
     format
         .or_else(encoding)
@@ -123,7 +125,7 @@ fn compression_of(head: &[u8]) -> Option<Codec> {
         .map(|(_, compression)| *compression);
     by_magic.or_else(|| match head {
         _ if is_bzip2_block(head) => Some(Codec::Bzip2),
-        _ if is_skippable_frame(head) => Some(Codec::Zstd),
+        _ if is_skippable_frame(head) => Some(after_skippable_frames(head)),
         _ => None,
     })
 }
@@ -178,6 +180,22 @@ fn is_bzip2_block(head: &[u8]) -> bool {
 /// Recognises a skippable frame, which contains no text, and with which zstd and lz4 files may begin.
 fn is_skippable_frame(head: &[u8]) -> bool {
     (0x50..=0x5f).any(|first| begins_with(head, &[first, 0x2a, 0x4d, 0x18]))
+}
+
+/// Returns the format of the first frame after skippable ones. It is zstd if that frame is not in `head`, because
+/// `pzstd` begins its files with a skippable frame.
+fn after_skippable_frames(mut head: &[u8]) -> Codec {
+    while is_skippable_frame(head) {
+        let frame = head.get(4..).and_then(<[u8]>::split_first_chunk);
+        let rest = frame.and_then(|(bytes, rest)| rest.get(u32::from_le_bytes(*bytes) as usize..));
+        head = rest.unwrap_or_default();
+    }
+    let is_lz4 = |(magic, codec): &(&[u8], Codec)| *codec == Codec::Lz4 && has_magic(head, magic);
+    if COMPRESSED.iter().any(is_lz4) {
+        Codec::Lz4
+    } else {
+        Codec::Zstd
+    }
 }
 
 /// The header of the first file contains a checksum: the sum of its bytes, with the checksum itself counted as spaces.
@@ -240,7 +258,7 @@ fn is_pack(head: &[u8]) -> bool {
 /// positions where only this encoding has them.
 fn encoding_of(text: &[u8], delimiter: &[u8]) -> Option<&'static str> {
     match text {
-        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => return Some(UTF_32),
+        _ if has_utf32_mark(text) => return Some(UTF_32),
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => return Some(UTF_16),
         _ if delimiter.contains(&0) || memchr::memchr(0, text).is_none() => return None,
         _ => {}
@@ -268,6 +286,10 @@ fn encoding_of(text: &[u8], delimiter: &[u8]) -> Option<&'static str> {
             && count(|byte| byte == 0, 1 - high) <= few
     };
     (units.len() > 2 && (is_high(0) || is_high(1))).then_some(UTF_16)
+}
+
+fn has_utf32_mark(text: &[u8]) -> bool {
+    matches!(text, [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..])
 }
 
 fn unsupported(path: &Path, format: &'static str) -> Error {

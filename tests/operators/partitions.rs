@@ -391,3 +391,36 @@ fn spilled_shuffles_can_be_paired() {
     assert!(both.iter().all(|(is_equal, _)| *is_equal));
     assert_eq!(both.iter().map(|(_, sum)| sum).sum::<u64>(), expected);
 }
+
+/// Their tasks would never end, or their shuffle would exhaust the memory.
+#[test]
+fn more_partitions_than_a_job_can_have_panic_at_once() {
+    let pairs = || holdall::range(0..3).map(|n| (n, n)).boxed();
+    let calls: [&dyn Fn(usize); 8] = [
+        &|n| drop(pairs().repartition(n)),
+        &|n| drop(pairs().partition_by(n)),
+        &|n| {
+            drop(pairs().partition_with(n, |_| 0));
+        },
+        &|n| drop(pairs().split_partitions(n)),
+        &|n| {
+            drop(pairs().shuffle_partitions(n));
+        },
+        &|n| {
+            drop(pairs().repartition_and_sort_within_partitions(n));
+        },
+        &|n| {
+            drop(holdall::from_vec_partitioned(vec![1], n));
+        },
+        &|n| {
+            drop(holdall::range_partitioned(0..1, n));
+        },
+    ];
+    for call in calls {
+        assert_panics("records need a partition", || call(0));
+        for partitions in [(1 << 24) + 1, usize::MAX] {
+            assert_panics("at most 16777216 partitions", || call(partitions));
+        }
+        call(1 << 24);
+    }
+}

@@ -45,11 +45,11 @@ impl WorkerProcess {
     ) -> Result<Self, StartError> {
         let mut process = Self::new(number, worker, limit).map_err(StartError::Failed)?;
         let limit = limit.max(MIN_START);
-        let deadline = Instant::now() + limit;
+        let start = Instant::now();
         loop {
             match process.receive() {
                 Ok(Received::Message(WorkerMessage::Ready, _)) => return Ok(process),
-                Ok(Received::Nothing) if Instant::now() < deadline => {}
+                Ok(Received::Nothing) if start.elapsed() < limit => {}
                 Ok(Received::Nothing) => {
                     process.end_at_once();
                     let reason = format!("it was not ready after {limit:?}");
@@ -94,7 +94,7 @@ impl WorkerProcess {
             ];
             let not_connected = |error: io::Error| start_error(error.to_string());
             channel
-                .set_write_timeout(Some(limit))
+                .set_write_timeout(Some(limit.max(LISTEN)))
                 .map_err(not_connected)?;
             let sender = Sender::new(channel.try_clone().map_err(not_connected)?);
             let receiver = Receiver::new(channel, Some(LISTEN)).map_err(not_connected)?;

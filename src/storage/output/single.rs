@@ -101,10 +101,15 @@ impl SingleFile {
     }
 }
 
-/// Returns an error if something exists at `target` that may not be replaced. Errors call it `path`.
+/// Returns an error if something exists at `target` that may not be replaced, and another one if it is a directory, which
+/// is not even replaced if the caller asks for it. Errors call it `path`.
 fn check(path: &Path, target: &Path, overwrite: bool) -> Result<()> {
     match fs::symlink_metadata(target) {
-        Ok(found) if !overwrite || found.is_dir() => Err(exists(path)),
+        Ok(found) if found.is_dir() => {
+            let source = io::ErrorKind::IsADirectory.into();
+            Err(file::write_error("create", path, 0, source))
+        }
+        Ok(_) if !overwrite => Err(exists(path)),
         _ => Ok(()),
     }
 }

@@ -23,6 +23,15 @@ fn tells_by_content() {
         (b"\x28\xb5\x2f\xfd\0", Codec::Zstd),
         (b"\x50\x2a\x4d\x18\x04\0\0\0text", Codec::Zstd),
         (b"\x5f\x2a\x4d\x18", Codec::Zstd),
+        (b"\x50\x2a\x4d\x18\xff\xff\xff\xfftext", Codec::Zstd),
+        (
+            b"\x50\x2a\x4d\x18\x01\0\0\0a\x5f\x2a\x4d\x18\0\0\0\0\x28\xb5\x2f\xfd",
+            Codec::Zstd,
+        ),
+        (
+            b"\x50\x2a\x4d\x18\x01\0\0\0a\x5f\x2a\x4d\x18\0\0\0\0\x04\x22\x4d\x18",
+            Codec::Lz4,
+        ),
         (b"\x04\x22\x4d\x18\x64\x40\xa7\x05\0\0\x80", Codec::Lz4),
         (b"\x02\x21\x4c\x18\x0f\0\0\0", Codec::Lz4),
         (b"\xff\x06\0\0sNaPpY\0", Codec::Snappy),
@@ -166,6 +175,21 @@ fn encodings_are_told_by_marks_and_zeros() {
     };
     assert_eq!(refused(b"a\0b\0c\0d\0", false, &zeros), None);
     assert_eq!(refused(b"a\0b\0c\0d\0", false, &text), Some("UTF-16"));
+}
+
+/// No decoder knows UTF-32, whose mark begins with that of UTF-16.
+#[test]
+fn text_in_utf_32_is_refused_with_any_encoding() {
+    let decoded = TextOptions {
+        encoding: Some("utf-16".to_owned()),
+        ..TextOptions::default()
+    };
+    for marked in [&b"\xff\xfe\0\0a\0\0\0"[..], b"\0\0\xfe\xff\0\0\0a"] {
+        assert_eq!(refused(marked, false, &decoded), Some("UTF-32"));
+    }
+    for marked in [&b"\xff\xfea\0"[..], b"\xfe\xff\0a"] {
+        assert_eq!(refused(marked, false, &decoded), None);
+    }
 }
 
 #[test]
