@@ -84,7 +84,8 @@
 //! | [`with_origin`](Bag::with_origin), [`with_line_numbers`](Bag::with_line_numbers) | unchanged | unchanged |
 //! | [`select_partitions`](Bag::select_partitions) | those that you list | of the list; within each partition unchanged |
 //! | [`zip_with_index`](Bag::zip_with_index), [`limit`](Bag::limit), [`skip`](Bag::skip), [`step_by`](Bag::step_by), [`take_while`](Bag::take_while), [`skip_while`](Bag::skip_while), [`intersperse`](Bag::intersperse), [`running_fold`](Bag::running_fold), [`running_reduce`](Bag::running_reduce) | unchanged | unchanged |
-//! | [`windows`](Bag::windows), [`ngrams`](Bag::ngrams), [`ngrams_by`](Bag::ngrams_by), [`chunks`](Bag::chunks), [`chunk_by`](Bag::chunk_by), [`chunk_while`](Bag::chunk_while), [`dedup`](Bag::dedup), [`dedup_with_count`](Bag::dedup_with_count) | unchanged; each result is in the partition of its last record | unchanged |
+//! | [`windows`](Bag::windows), [`chunks`](Bag::chunks) | unchanged; each result is in the partition of its first record | unchanged |
+//! | [`ngrams`](Bag::ngrams), [`ngrams_by`](Bag::ngrams_by), [`chunk_by`](Bag::chunk_by), [`chunk_while`](Bag::chunk_while), [`dedup`](Bag::dedup), [`dedup_with_count`](Bag::dedup_with_count) | unchanged; each result is in the partition of its last record | unchanged |
 //! | [`filter_range`](Bag::filter_range), [`filter_range_by_key`](Bag::filter_range_by_key) | unchanged; those outside of the range are empty | unchanged |
 //! | [`pipe`](Bag::pipe) | unchanged | of the lines that the program writes in each partition |
 //! | [`sort_partitions`](Bag::sort_partitions), [`glom`](Bag::glom) | unchanged | sorted within each partition; unchanged |

@@ -10,14 +10,16 @@ use crate::task::Site;
 
 /// Transformations of neighbours, also if they are in different partitions. They keep partitions and order.
 ///
-/// A separate stage first reads each partition, and sends the records at its end to all tasks. A job therefore computes
+/// A separate stage first reads each partition, and sends the records at its ends to all tasks. A job therefore computes
 /// the bag twice, and the bag must be finite. If computing it is expensive, or if the source can be read only once,
-/// [`persist`](Bag::persist) the bag first.
+/// [`persist`](Bag::persist) the bag first. [`windows`](Bag::windows) reads only the first records of each partition
+/// twice, and so does [`chunks`](Bag::chunks) if the lengths of the partitions are known: those of
+/// [`from_vec`](crate::from_vec) and [`range`](crate::range), also after `map`.
 ///
 /// # Errors
 ///
-/// An action fails with [`NotRepeatable`](crate::ErrorKind::NotRepeatable) if a partition has another number of records
-/// the second time, with [`StreamReadTwice`](crate::ErrorKind::StreamReadTwice) if the bag reads a pipe, and with
+/// An action fails with [`NotRepeatable`](crate::ErrorKind::NotRepeatable) if a partition that was read to its end has
+/// another number of records the second time, with [`StreamReadTwice`](crate::ErrorKind::StreamReadTwice) if the bag reads a pipe, and with
 /// [`BroadcastTooLarge`](crate::ErrorKind::BroadcastTooLarge) if the records at the ends of all partitions together
 /// exceed half of the memory budget.
 impl<T, P> Bag<T, P>
@@ -26,7 +28,7 @@ where
     P: Pipeline<Out = T>,
 {
     /// Returns each sequence of `n` neighbouring records. Windows overlap. Keeps partitions and order: each window is in
-    /// the partition of its last record.
+    /// the partition of its first record.
     ///
     /// There are no windows if the bag has fewer than `n` records. Each record is cloned `n` times.
     ///
@@ -48,10 +50,10 @@ where
         self.scan_at(Site::new("windows"), Windows { n })
     }
 
-    /// Divides the bag into lists of `n` records. Keeps partitions and order: each list is in the partition of its last
+    /// Divides the bag into lists of `n` records. Keeps partitions and order: each list is in the partition of its first
     /// record.
     ///
-    /// Only the last list may have fewer records. The last `n - 1` records of each partition are sent to all tasks. For
+    /// Only the last list may have fewer records. The first `n - 1` records of each partition are sent to all tasks. For
     /// lists of about `n` records that need not cross the ends of partitions, use
     /// [`map_partitions`](Bag::map_partitions).
     ///

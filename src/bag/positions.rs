@@ -22,7 +22,9 @@ use crate::task::Site;
 ///
 /// A separate stage first summarises each partition, for example counts its records, and only the summaries are
 /// shuffled. A job therefore computes the bag twice, and the bag must be finite. If computing it is expensive, or if the
-/// source can be read only once, [`persist`](Bag::persist) the bag first.
+/// source can be read only once, [`persist`](Bag::persist) the bag first. A method that only counts the records does not
+/// compute them if their number is known: that of [`from_vec`](crate::from_vec) and [`range`](crate::range), also after
+/// `map`, `inspect` and methods by position.
 ///
 /// # Errors
 ///
@@ -82,7 +84,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Keeps the first `n` records. Keeps partitions and order; later partitions become empty.
     ///
     /// This is a transformation: to get the records themselves, use [`take`](Bag::take). A separate stage first counts
-    /// up to `n` records of each partition. Partitions after the `n`th record are not computed again.
+    /// up to `n` records of each partition, unless their number is known. Partitions after the `n`th record are not computed
+    /// again.
     ///
     /// # Examples
     ///
@@ -98,7 +101,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 
     /// Drops the first `n` records. Keeps partitions and order.
     ///
-    /// A separate stage first counts up to `n` records of each partition. To skip the first line of each file, use
+    /// A separate stage first counts up to `n` records of each partition, unless their number is known. To skip the first line of each file, use
     /// [`TextReader::skip_header`](crate::TextReader::skip_header).
     ///
     /// # Examples

@@ -17,7 +17,7 @@ use crate::operators::sample_exact::SampleExact;
 use crate::operators::scans::Draw;
 use crate::operators::{Narrow, Then};
 use crate::pipeline::{Data, Pipeline, Plain, Record, Storable};
-use crate::shuffle::sort::{ByRankedKey, Typed};
+use crate::shuffle::sort::{ByNumberPair, ByRankedKey, Typed};
 use crate::task::Site;
 
 fn assert_fraction(fraction: f64) {
@@ -235,13 +235,15 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T: Storable,
     {
         let site = Site::new("permute");
-        // The sort is stable, so records with equal numbers keep their order.
+        // The sort is stable, so records with equal numbers keep their order, unless the records are numbers, too.
         let (key_of, types) = (Plain(|(number, _): &(u64, T::Owned)| *number), PhantomData);
         let by_number = Typed(ByRankedKey { key_of, types });
         let numbered = self.then(site, |parent| WithRandom { parent, seed });
-        let sorted = numbered
-            .sort_at(site, by_number)
-            .ordered(RecordOrder::Random);
+        let sorted = match ByNumberPair::new() {
+            Some(pairs) => numbered.sort_at(site, pairs),
+            None => numbered.sort_at(site, by_number),
+        };
+        let sorted = sorted.ordered(RecordOrder::Random);
         // These steps belong to the same node.
         let record = Map::new(Plain(|(_, record): (u64, T::Owned)| record), site);
         let lent = Narrow::new(sorted.pipeline, Then(record, Lend::new()));

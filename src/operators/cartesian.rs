@@ -12,10 +12,10 @@ use crate::error::{PlaceError as _, Result};
 use crate::id::ShuffleId;
 use crate::pipeline::{Owned, Peek, Pipeline, Record, Ref, Storable};
 use crate::portable::{Portable, portable};
-use crate::shuffle::{RecordBuffer, ShuffleOutputs, replay};
+use crate::shuffle::{RecordBuffer, ShuffleOutputs, replay, replay_buffer};
 use crate::storage::memory::Reservation;
 use crate::summary::ClonedRecord;
-use crate::task::{Flow, Partition, PartitionStream, Site, StopCheck, Task};
+use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
 /// Memory that a part may use whatever the budget says, in bytes.
 const FLOOR_BYTES: usize = 64 << 10;
@@ -111,7 +111,7 @@ where
         })?;
         let part = Part { outputs, part };
         let kept = part.read::<U>(task).at(self.site)?;
-        if matches!(&kept, Some(kept) if kept.ends.is_empty()) {
+        if matches!(&kept, Some(kept) if kept.is_empty()) {
             return Ok(ControlFlow::Continue(()));
         }
         let mut checks = task.resources().stop.checks();
@@ -123,7 +123,7 @@ where
                 sink(pair)
             };
             let pushed = task.call(&self.site, || match &kept {
-                Some(kept) => kept.for_each::<U>(&mut checks, &mut push),
+                Some(kept) => replay_buffer::<U>(&kept.records, &mut checks, &mut push),
                 None => part.replay::<U>(task, &mut push),
             });
             pushed.unwrap_or_else(|error| task.fail_at(self.site, error))
@@ -150,73 +150,44 @@ impl Part {
     /// Reads the records into memory. Returns `None` if the budget refuses.
     fn read<U: Storable + ?Sized>(&self, task: &Task<'_>) -> Result<Option<Kept>> {
         let mut kept = Kept {
-            bytes: Vec::new(),
-            ends: Vec::new(),
+            records: RecordBuffer::default(),
+            new_bytes: 0,
             reservation: task.resources().budget.reservation(),
         };
-        let mut stored = Ok(());
-        let mut bytes = Vec::new();
+        let mut stored = Ok(true);
         let flow = self.replay::<U>(task, &mut |record| {
-            bytes.clear();
-            stored = U::store(U::peek(&record), &mut bytes);
-            match stored.is_ok() && kept.push(&bytes) {
-                true => ControlFlow::Continue(()),
-                false => ControlFlow::Break(()),
+            stored = kept.push::<U>(U::peek(&record));
+            match stored {
+                Ok(true) => ControlFlow::Continue(()),
+                _ => ControlFlow::Break(()),
             }
         })?;
         stored?;
+        kept.records.complete();
         Ok(flow.is_continue().then_some(kept))
     }
 }
 
-/// Records in memory, each as bytes.
+/// Records in memory, encoded.
 struct Kept {
-    bytes: Vec<u8>,
-    ends: Vec<usize>,
+    records: RecordBuffer,
+    /// Bytes of records since their memory was last reserved.
+    new_bytes: usize,
     reservation: Reservation,
 }
 
 impl Kept {
+    fn is_empty(&self) -> bool {
+        self.records.bytes() == 0
+    }
+
     /// Adds a record. Returns `false` if the budget refuses.
-    fn push(&mut self, record: &[u8]) -> bool {
-        let is_full = self.bytes.len() + record.len() > self.bytes.capacity()
-            || self.ends.len() == self.ends.capacity();
-        if is_full && !self.grow(record.len()) {
-            return false;
+    fn push<U: Storable + ?Sized>(&mut self, record: Peek<'_, U>) -> Result<bool> {
+        self.new_bytes += self.records.push::<U>(record)?;
+        if self.new_bytes < FLOOR_BYTES {
+            return Ok(true);
         }
-        self.bytes.extend_from_slice(record);
-        self.ends.push(self.bytes.len());
-        true
-    }
-
-    #[cold]
-    fn grow(&mut self, more: usize) -> bool {
-        let bytes = (self.bytes.len() + more).next_power_of_two().max(1024);
-        let ends = (self.ends.len() + 1).next_power_of_two().max(128);
-        let wanted = bytes + ends * size_of::<usize>();
-        // The old and the new memory briefly exist together.
-        let old = self.bytes.capacity() + self.ends.capacity() * size_of::<usize>();
-        if !self.reservation.try_resize(wanted + old) && wanted > FLOOR_BYTES {
-            return false;
-        }
-        self.bytes.reserve_exact(bytes - self.bytes.len());
-        self.ends.reserve_exact(ends - self.ends.len());
-        true
-    }
-
-    fn for_each<U: Storable + ?Sized>(
-        &self,
-        checks: &mut StopCheck,
-        each: &mut impl FnMut(Ref<'_, U>) -> Flow,
-    ) -> Result<Flow> {
-        let mut start = 0;
-        for end in &self.ends {
-            checks.count()?;
-            if U::restore(&self.bytes[start..*end], &mut *each)?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-            start = *end;
-        }
-        Ok(ControlFlow::Continue(()))
+        self.new_bytes = 0;
+        Ok(self.reservation.try_resize(self.records.capacity_bytes()))
     }
 }

@@ -57,4 +57,9 @@ impl<T: Data + Clone + Sync> Pipeline for FromVec<T> {
         }
         Ok(ControlFlow::Continue(()))
     }
+
+    fn known_count(&self, partition: usize, _: &Task<'_>) -> Result<Option<u64>> {
+        let (start, end) = bounds(self.records.len() as u128, partition, self.partitions);
+        Ok(u64::try_from(end - start).ok())
+    }
 }

@@ -22,6 +22,7 @@ where
     type Out = T;
 
     const KEEPS_RECORDS: bool = true;
+    const IS_ONE_TO_ONE: bool = true;
 
     #[inline]
     fn push<K>(&self, record: Ref<'_, T>, task: &Task<'_>, sink: &mut K) -> Flow

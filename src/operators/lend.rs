@@ -20,6 +20,8 @@ impl<T: ?Sized> Lend<T> {
 impl<T: Record + ?Sized> Step<T::Owned> for Lend<T> {
     type Out = T;
 
+    const IS_ONE_TO_ONE: bool = true;
+
     #[inline]
     fn push<S>(&self, record: T::Owned, _: &Task<'_>, sink: &mut S) -> Flow
     where

@@ -33,6 +33,7 @@ where
 {
     type Out = U;
 
+    const IS_ONE_TO_ONE: bool = true;
     const TAKES_BATCHES: bool = true;
 
     #[inline]

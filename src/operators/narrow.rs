@@ -17,6 +17,9 @@ pub(crate) trait Step<In: Record + ?Sized>: Portable + Send + Sync + 'static {
     /// Whether the step leaves the keys of pairs unchanged.
     const KEEPS_RECORDS: bool = false;
 
+    /// Whether the step passes on exactly one record for each.
+    const IS_ONE_TO_ONE: bool = false;
+
     /// Whether the step implements [`push_batch`](Self::push_batch).
     const TAKES_BATCHES: bool = false;
 
@@ -100,6 +103,13 @@ impl<P: Pipeline, O: Step<P::Out>> Pipeline for Narrow<P, O> {
         Ok(count)
     }
 
+    fn known_count(&self, partition: usize, task: &Task<'_>) -> Result<Option<u64>> {
+        match O::IS_ONE_TO_ONE {
+            true => self.parent.known_count(partition, task),
+            false => Ok(None),
+        }
+    }
+
     fn run_erased(
         &self,
         partition: Partition,
@@ -134,6 +144,8 @@ where
     B: Step<A::Out>,
 {
     type Out = B::Out;
+
+    const IS_ONE_TO_ONE: bool = A::IS_ONE_TO_ONE && B::IS_ONE_TO_ONE;
 
     #[inline]
     fn push<S>(&self, record: Ref<'_, In>, task: &Task<'_>, sink: &mut S) -> Flow

@@ -1,71 +1,126 @@
 //! The scans of a number of neighbouring records, also across the ends of partitions.
+//!
+//! A partition completes its last results with the first records of later partitions. With the last records of earlier
+//! ones instead, the summary of a partition would depend on all of its records, and the bag would be computed twice.
 
-use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
 use super::scan::{Scan, Summarized, starts};
-use crate::pipeline::{Data, Record, Ref};
+use crate::error::Result;
+use crate::pipeline::{Data, Pipeline, Record, Ref};
 use crate::portable::portable;
-use crate::task::Flow;
+use crate::task::{Flow, Partition, Site, Task};
 
-/// Appends a record to the last `most` records.
-fn push_last<R>(last: &mut VecDeque<R>, most: usize, record: R) {
-    if last.len() == most {
-        last.pop_front();
+/// Adds a record to the first `most` records of a partition. Breaks if there are as many.
+fn push_first<R>(first: &mut Vec<R>, most: usize, record: impl FnOnce() -> R) -> Flow {
+    if first.len() < most {
+        first.push(record());
     }
-    if most > 0 {
-        last.push_back(record);
+    match first.len() < most {
+        true => ControlFlow::Continue(()),
+        false => ControlFlow::Break(()),
     }
 }
 
-/// Each record with the `n - 1` records before it, if there are as many.
+/// Returns the first `most` records after each partition. `partitions` have the first `most` of their own records, or
+/// all if they have fewer.
+fn following<R: Clone>(partitions: Vec<Summarized<Vec<R>>>, most: usize) -> Vec<Vec<R>> {
+    let mut next: Vec<R> = Vec::new();
+    let before = |partition: Summarized<Vec<R>>| {
+        let mut first = partition.summary;
+        let more = next.iter().take(most - first.len());
+        first.extend(more.cloned());
+        std::mem::replace(&mut next, first)
+    };
+    let mut following: Vec<_> = partitions.into_iter().rev().map(before).collect();
+    following.reverse();
+    following
+}
+
+/// Each record with the `n - 1` records after it, if there are as many.
 pub(crate) struct Windows {
     pub(crate) n: usize,
 }
 
 portable! { [] Windows { n: data } }
 
+/// The records of the next window.
+#[derive(Clone)]
+pub(crate) struct OpenWindow<R> {
+    /// Followed by the records of the window so far.
+    passed: usize,
+    records: Vec<R>,
+    /// The first records after the partition.
+    following: Vec<R>,
+}
+
+/// Number of records that have left the window before they are removed, if they own no memory.
+const MAX_PASSED: usize = 64;
+
+impl Windows {
+    fn push_next<R: Clone>(
+        &self,
+        window: &mut OpenWindow<R>,
+        record: R,
+        sink: &mut impl FnMut(Vec<R>) -> Flow,
+    ) -> Flow {
+        window.records.push(record);
+        let records = &window.records[window.passed..];
+        if records.len() < self.n {
+            return ControlFlow::Continue(());
+        }
+        let complete = records.to_vec();
+        window.passed += 1;
+        // To remove a record moves those after it.
+        if window.passed >= self.n && (window.passed >= MAX_PASSED || std::mem::needs_drop::<R>()) {
+            window.records.drain(..window.passed);
+            window.passed = 0;
+        }
+        sink(complete)
+    }
+}
+
 impl<T> Scan<T> for Windows
 where
     T: Record<Owned: Data + Clone + Sync> + ?Sized,
 {
     type Out = Vec<T::Owned>;
-    /// The last `n - 1` records.
-    type Summary = VecDeque<T::Owned>;
-    type State = VecDeque<T::Owned>;
+    /// The first `n - 1` records.
+    type Summary = Vec<T::Owned>;
+    type State = OpenWindow<T::Owned>;
 
     fn empty(&self) -> Self::Summary {
-        VecDeque::new()
+        Vec::new()
     }
 
-    fn add(&self, last: &mut Self::Summary, record: Ref<'_, T>) -> Flow {
-        push_last(last, self.n - 1, T::into_owned(record));
-        ControlFlow::Continue(())
+    fn add(&self, first: &mut Self::Summary, record: Ref<'_, T>) -> Flow {
+        push_first(first, self.n - 1, || T::into_owned(record))
     }
 
     fn states(&self, partitions: Vec<Summarized<Self::Summary>>) -> Vec<Self::State> {
-        let mut last = VecDeque::new();
-        let state = |partition: Summarized<Self::Summary>| {
-            let state = last.clone();
-            for record in partition.summary {
-                push_last(&mut last, self.n - 1, record);
-            }
-            state
+        let open = |following| OpenWindow {
+            passed: 0,
+            records: Vec::new(),
+            following,
         };
-        partitions.into_iter().map(state).collect()
+        let following = following(partitions, self.n - 1);
+        following.into_iter().map(open).collect()
     }
 
-    fn push<S>(&self, last: &mut Self::State, record: Ref<'_, T>, sink: &mut S) -> Flow
+    #[inline]
+    fn push<S>(&self, window: &mut Self::State, record: Ref<'_, T>, sink: &mut S) -> Flow
     where
         S: FnMut(Vec<T::Owned>) -> Flow,
     {
-        last.push_back(T::into_owned(record));
-        if last.len() < self.n {
-            return ControlFlow::Continue(());
-        }
-        let window = last.iter().cloned().collect();
-        last.pop_front();
-        sink(window)
+        self.push_next(window, T::into_owned(record), sink)
+    }
+
+    fn end<S>(&self, mut window: Self::State, sink: &mut S) -> Flow
+    where
+        S: FnMut(Vec<T::Owned>) -> Flow,
+    {
+        let mut following = std::mem::take(&mut window.following).into_iter();
+        following.try_for_each(|record| self.push_next(&mut window, record, sink))
     }
 }
 
@@ -76,12 +131,14 @@ pub(crate) struct InChunks {
 
 portable! { [] InChunks { n: data } }
 
-/// A chunk that more records belong to.
+/// The chunk that the next records belong to.
 #[derive(Clone)]
 pub(crate) struct OpenChunk<R> {
+    /// Number of records that still belong to a chunk that begins in an earlier partition.
+    to_skip: u64,
     records: Vec<R>,
-    /// Whether no later partition has a record.
-    is_last: bool,
+    /// The first records after the partition.
+    following: Vec<R>,
 }
 
 impl<T> Scan<T> for InChunks
@@ -89,61 +146,88 @@ where
     T: Record<Owned: Data + Clone + Sync> + ?Sized,
 {
     type Out = Vec<T::Owned>;
-    /// The last `n - 1` records. How many of them belong to the last chunk is known only when all partitions are
+    /// The first `n - 1` records. How many of them belong to the chunk before is known only when all partitions are
     /// counted.
-    type Summary = VecDeque<T::Owned>;
+    type Summary = Vec<T::Owned>;
     type State = OpenChunk<T::Owned>;
 
     fn empty(&self) -> Self::Summary {
-        VecDeque::new()
+        Vec::new()
     }
 
-    fn add(&self, last: &mut Self::Summary, record: Ref<'_, T>) -> Flow {
-        push_last(last, self.n - 1, T::into_owned(record));
-        ControlFlow::Continue(())
+    fn summarize<P>(
+        &self,
+        parent: &P,
+        partition: Partition,
+        task: &Task<'_>,
+        site: Site,
+    ) -> Result<Summarized<Self::Summary>>
+    where
+        P: Pipeline<Out = T>,
+    {
+        let known = parent.known_count(partition.index, task)?;
+        let (mut first, mut records) = (Vec::new(), 0);
+        let flow = parent.run(partition, task, &mut |record| {
+            records += 1;
+            // The code that copies a record may be user code.
+            let flow = task.call(&site, || {
+                push_first(&mut first, self.n - 1, || T::into_owned(record))
+            });
+            match known {
+                Some(_) => flow,
+                None => ControlFlow::Continue(()),
+            }
+        })?;
+        Ok(Summarized {
+            summary: first,
+            records: known.unwrap_or(records),
+            is_whole: known.is_some() || flow.is_continue(),
+        })
     }
 
     fn states(&self, partitions: Vec<Summarized<Self::Summary>>) -> Vec<Self::State> {
-        let starts = starts(&partitions);
-        let end = partitions
-            .iter()
-            .rposition(|partition| partition.records > 0);
-        let mut last = VecDeque::new();
-        let numbered = partitions.into_iter().zip(starts).enumerate();
-        let state = |(index, (partition, start)): (usize, (Summarized<Self::Summary>, u64))| {
-            // Less than `n`, and so a `usize`.
-            let open = (start % self.n as u64) as usize;
-            let records = last.iter().skip(last.len() - open).cloned().collect();
-            for record in partition.summary {
-                push_last(&mut last, self.n - 1, record);
-            }
-            OpenChunk {
-                records,
-                is_last: Some(index) == end,
-            }
+        let n = self.n as u64;
+        let to_skip = starts(&partitions)
+            .into_iter()
+            .map(|start| (n - start % n) % n);
+        let open = |(to_skip, following)| OpenChunk {
+            to_skip,
+            records: Vec::new(),
+            following,
         };
-        numbered.map(state).collect()
+        let to_skip: Vec<_> = to_skip.collect();
+        let following = following(partitions, self.n - 1);
+        to_skip.into_iter().zip(following).map(open).collect()
     }
 
+    #[inline]
     fn push<S>(&self, chunk: &mut Self::State, record: Ref<'_, T>, sink: &mut S) -> Flow
     where
         S: FnMut(Vec<T::Owned>) -> Flow,
     {
+        if chunk.to_skip > 0 {
+            chunk.to_skip -= 1;
+            return ControlFlow::Continue(());
+        }
         chunk.records.push(T::into_owned(record));
         if chunk.records.len() < self.n {
             return ControlFlow::Continue(());
         }
-        sink(std::mem::take(&mut chunk.records))
+        let next = Vec::with_capacity(self.n);
+        sink(std::mem::replace(&mut chunk.records, next))
     }
 
-    fn end<S>(&self, chunk: Self::State, sink: &mut S) -> Flow
+    fn end<S>(&self, mut chunk: Self::State, sink: &mut S) -> Flow
     where
         S: FnMut(Vec<T::Owned>) -> Flow,
     {
-        if chunk.is_last && !chunk.records.is_empty() {
-            sink(chunk.records)
-        } else {
-            ControlFlow::Continue(())
+        if chunk.records.is_empty() {
+            return ControlFlow::Continue(());
         }
+        let missing = self.n - chunk.records.len();
+        chunk
+            .records
+            .extend(chunk.following.into_iter().take(missing));
+        sink(chunk.records)
     }
 }

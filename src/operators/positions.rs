@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::{mem, vec};
 
 use super::repartition::Choose;
 use super::scan::{Summarized, not_repeatable, of_summaries, starts};
@@ -29,7 +30,7 @@ impl RecordPositions {
         let make = |counts: Vec<(usize, Summarized<()>)>| {
             let (numbers, counts): (Vec<_>, Vec<_>) = counts.into_iter().unzip();
             let ranges = starts(&counts).into_iter().zip(&counts);
-            let ranges = ranges.map(|(start, count)| (start, start + count.records));
+            let ranges = ranges.map(|(start, count)| (start, count.records.saturating_add(start)));
             let partition = |(number, (start, end))| (number, start, end);
             Self {
                 partitions: numbers.into_iter().zip(ranges).map(partition).collect(),
@@ -145,11 +146,20 @@ pub(crate) struct Opposite {
 
 portable! { [] Opposite { both: part, partitions: data } }
 
+/// The place of a partition of the right bag in the left one.
+pub(crate) struct OppositeStart {
+    /// The positions of the partition.
+    range: (u64, u64),
+    /// The partition of the left bag that has the current position, with its end.
+    current: (usize, u64),
+    /// The partitions that have later positions, with their ends.
+    later: vec::IntoIter<(usize, u64)>,
+}
+
 impl<T: Record + ?Sized> Choose<T> for Opposite {
     const PARTITIONING: &'static str = "by position";
 
-    /// The positions of the partition, and the partitions of the left bag that have these positions, with their ends.
-    type Start = ((u64, u64), Vec<(usize, u64)>);
+    type Start = OppositeStart;
 
     fn partitions(&self) -> usize {
         self.partitions
@@ -163,18 +173,27 @@ impl<T: Record + ?Sized> Choose<T> for Opposite {
         let range = range.ok_or_else(|| not_repeatable(site))?;
         let ends = |positions: &RecordPositions| positions.ends_in(range);
         let ends = RecordPositions::read(left, site, task, ends)?;
-        Ok((range, ends))
+        Ok(OppositeStart {
+            range,
+            current: (0, 0),
+            later: ends.into_iter(),
+        })
     }
 
+    #[inline]
     fn choose(&self, start: &mut Self::Start, _: Peek<'_, T>, position: usize) -> Result<usize> {
-        let (range, ends) = start;
         let site = self.both.site;
-        let position = position_in(*range, position, site)?;
-        let at = ends.partition_point(|(_, end)| *end <= position);
-        let (number, _) = ends.get(at).ok_or_else(|| not_repeatable(site))?;
-        Ok(*number)
+        let position = position_in(start.range, position, site)?;
+        while position >= start.current.1 {
+            start.current = start.later.next().ok_or_else(|| not_repeatable(site))?;
+        }
+        Ok(start.current.0)
     }
 }
+
+/// Maximum number of records of the right bag that are decoded at once, and the same of records that own memory.
+const BATCH_RECORDS: usize = 512;
+const BATCH_OWNERS: usize = 4;
 
 /// Pairs the records of `parent`, the left bag, with those of the right bag, which have been shuffled to the same
 /// partitions.
@@ -213,10 +232,20 @@ impl<P: Pipeline, U: Storable + ?Sized> Pipeline for Zipped<P, U> {
             ShuffleOutputs::<RecordBuffer>::import(self.partitions, (), blocks, task.resources())
         })?;
         let mut right = RecordReader::new(outputs.open(partition.index));
+        let most = match mem::needs_drop::<U::Owned>() {
+            true => BATCH_OWNERS,
+            false => BATCH_RECORDS,
+        };
+        let mut batch = Vec::new().into_iter();
         let mut next = || {
-            // The codec calls `Deserialize`, which may be user code.
-            let next = task.call(&site, || right.next::<U, _>(U::into_owned));
-            next.map_err(|error: Error| error.at(site))
+            if batch.len() == 0 {
+                let mut records = Vec::new();
+                // The codec calls `Deserialize`, which may be user code.
+                let read = task.call(&site, || right.read::<U>(most, &mut records));
+                read.map_err(|error: Error| error.at(site))?;
+                batch = records.into_iter();
+            }
+            Ok(batch.next())
         };
         let flow = self.parent.run(partition, task, &mut |left| match next() {
             Ok(Some(right)) => sink((P::Out::into_owned(left), right)),

@@ -72,6 +72,11 @@ impl<N: Integer> Pipeline for Range<N> {
         }
         Ok(sink.end(ControlFlow::Continue(())))
     }
+
+    fn known_count(&self, partition: usize, _: &Task<'_>) -> Result<Option<u64>> {
+        let (start, end) = bounds(self.len, partition, self.partitions);
+        Ok(u64::try_from(end - start).ok())
+    }
 }
 
 /// Returns the bounds of part `index` if `0..len` is divided into `parts` nearly equal parts.

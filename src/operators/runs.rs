@@ -14,15 +14,17 @@ use crate::task::Flow;
 pub(crate) trait CombineRun<T: Record + ?Sized>: Portable + Send + Sync + 'static {
     /// Common property of the records of a run, or its first record.
     type Key: Data + Clone + Sync;
-    type Value: Data + Clone + Sync;
+    type Value: Data + Clone + Sync + Default;
     type Out: Record + ?Sized;
 
-    /// Adds a record to the run before it. If it does not belong to that run, returns the run that it begins.
+    /// Adds a record to the run before it. If it does not belong to that run, passes the run to `end`, and replaces it
+    /// by the run that the record begins. Its memory is used again, unless `end` takes it.
     fn extend(
         &self,
-        run: Option<&mut (Self::Key, Self::Value)>,
+        run: &mut Option<(Self::Key, Self::Value)>,
         record: Ref<'_, T>,
-    ) -> Option<(Self::Key, Self::Value)>;
+        end: impl FnOnce(Self::Key, &mut Self::Value) -> Flow,
+    ) -> Flow;
 
     /// Returns whether a run continues in the run that has the key `next`.
     fn continues(&self, run: &(Self::Key, Self::Value), next: &Self::Key) -> bool;
@@ -30,8 +32,8 @@ pub(crate) trait CombineRun<T: Record + ?Sized>: Portable + Send + Sync + 'stati
     /// Appends the later part of a run.
     fn append(&self, value: &mut Self::Value, later: Self::Value);
 
-    /// Pushes the result of a run.
-    fn emit<S>(&self, run: (Self::Key, Self::Value), sink: &mut S) -> Flow
+    /// Pushes the result of a run. May leave any value.
+    fn emit<S>(&self, key: Self::Key, value: &mut Self::Value, sink: &mut S) -> Flow
     where
         S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow;
 }
@@ -108,14 +110,19 @@ impl<T: Record + ?Sized, R: CombineRun<T>> Scan<T> for Runs<R> {
     }
 
     fn add(&self, ends: &mut Self::Summary, record: Ref<'_, T>) -> Flow {
-        if let Some(run) = self.0.extend(ends.last.as_mut(), record) {
-            match &ends.first {
-                None => ends.first = Some(run.0.clone()),
-                Some(_) => ends.is_only = false,
-            }
-            ends.last = Some(run);
+        let Ends {
+            first,
+            is_only,
+            last,
+        } = ends;
+        let flow = self.0.extend(last, record, |_, _| {
+            *is_only = false;
+            ControlFlow::Continue(())
+        });
+        if first.is_none() {
+            *first = last.as_ref().map(|(key, _)| key.clone());
         }
-        ControlFlow::Continue(())
+        flow
     }
 
     fn states(&self, partitions: Vec<Summarized<Self::Summary>>) -> Vec<Self::State> {
@@ -171,13 +178,8 @@ impl<T: Record + ?Sized, R: CombineRun<T>> Scan<T> for Runs<R> {
     where
         S: for<'a> FnMut(Ref<'a, R::Out>) -> Flow,
     {
-        let Some(next) = self.0.extend(open.run.as_mut(), record) else {
-            return ControlFlow::Continue(());
-        };
-        match open.run.replace(next) {
-            Some(run) => self.0.emit(run, sink),
-            None => ControlFlow::Continue(()),
-        }
+        let end = |key, value: &mut _| self.0.emit(key, value, sink);
+        self.0.extend(&mut open.run, record, end)
     }
 
     fn end<S>(&self, open: Self::State, sink: &mut S) -> Flow
@@ -185,20 +187,64 @@ impl<T: Record + ?Sized, R: CombineRun<T>> Scan<T> for Runs<R> {
         S: for<'a> FnMut(Ref<'a, R::Out>) -> Flow,
     {
         match open.run.filter(|_| !open.continues) {
-            Some(run) => self.0.emit(run, sink),
+            Some((key, mut value)) => self.0.emit(key, &mut value, sink),
             None => ControlFlow::Continue(()),
         }
     }
 }
 
 /// Returns the record if it differs from that of `run`.
-fn differing<T, V>(run: Option<&(T::Owned, V)>, record: Ref<'_, T>) -> Option<T::Owned>
+#[inline]
+fn differing<T, V>(run: &Option<(T::Owned, V)>, record: Ref<'_, T>) -> Option<T::Owned>
 where
     T: Record + ?Sized,
     for<'a, 'b> Peek<'a, T>: PartialEq<Peek<'b, T>>,
 {
-    let is_same = run.is_some_and(|(same, _)| T::peek_owned(same) == T::peek(&record));
+    let is_same = run
+        .as_ref()
+        .is_some_and(|(same, _)| T::peek_owned(same) == T::peek(&record));
     (!is_same).then(|| T::into_owned(record))
+}
+
+/// Begins a run with one record, which `new` makes the value of `run`. Passes the run before to `end`.
+#[inline]
+fn begin<K, V: Default>(
+    run: &mut Option<(K, V)>,
+    key: K,
+    end: impl FnOnce(K, &mut V) -> Flow,
+    new: impl FnOnce(&mut V),
+) -> Flow {
+    let mut flow = ControlFlow::Continue(());
+    match run {
+        Some((before, value)) => flow = end(std::mem::replace(before, key), value),
+        None => *run = Some((key, V::default())),
+    }
+    if let Some((_, value)) = run {
+        new(value);
+    }
+    flow
+}
+
+/// Replaces a list by one of a single record.
+#[inline]
+fn restart<R>(records: &mut Vec<R>, record: R) {
+    records.clear();
+    records.push(record);
+}
+
+/// Maximum number of records that are copied to a list of the right length. A longer list is passed on as it is.
+const MAX_COPIED: usize = 64;
+
+/// Takes the records of a run. A list that grew record by record has more memory than it needs, and to let go of it
+/// takes longer than to copy a few records.
+#[inline]
+fn taken<R>(records: &mut Vec<R>) -> Vec<R> {
+    if records.len() > MAX_COPIED {
+        return std::mem::take(records);
+    }
+    let mut copy = Vec::with_capacity(records.len());
+    copy.append(records);
+    copy
 }
 
 /// One of equal neighbours.
@@ -215,12 +261,17 @@ where
     type Value = ();
     type Out = T;
 
+    #[inline]
     fn extend(
         &self,
-        run: Option<&mut (T::Owned, ())>,
+        run: &mut Option<(T::Owned, ())>,
         record: Ref<'_, T>,
-    ) -> Option<(T::Owned, ())> {
-        Some((differing::<T, _>(run.as_deref(), record)?, ()))
+        end: impl FnOnce(T::Owned, &mut ()) -> Flow,
+    ) -> Flow {
+        match differing::<T, _>(run, record) {
+            Some(record) => begin(run, record, end, |()| ()),
+            None => ControlFlow::Continue(()),
+        }
     }
 
     fn continues(&self, (record, ()): &(T::Owned, ()), next: &T::Owned) -> bool {
@@ -229,7 +280,7 @@ where
 
     fn append(&self, (): &mut (), (): ()) {}
 
-    fn emit<S>(&self, (record, ()): (T::Owned, ()), sink: &mut S) -> Flow
+    fn emit<S>(&self, record: T::Owned, (): &mut (), sink: &mut S) -> Flow
     where
         S: for<'a> FnMut(Ref<'a, T>) -> Flow,
     {
@@ -251,16 +302,20 @@ where
     type Value = u64;
     type Out = (T::Owned, u64);
 
+    #[inline]
     fn extend(
         &self,
-        mut run: Option<&mut (T::Owned, u64)>,
+        run: &mut Option<(T::Owned, u64)>,
         record: Ref<'_, T>,
-    ) -> Option<(T::Owned, u64)> {
-        let next = differing::<T, _>(run.as_deref(), record);
-        if let (None, Some((_, count))) = (&next, &mut run) {
+        end: impl FnOnce(T::Owned, &mut u64) -> Flow,
+    ) -> Flow {
+        if let Some(record) = differing::<T, _>(run, record) {
+            return begin(run, record, end, |count| *count = 1);
+        }
+        if let Some((_, count)) = run {
             *count += 1;
         }
-        Some((next?, 1))
+        ControlFlow::Continue(())
     }
 
     fn continues(&self, (record, _): &(T::Owned, u64), next: &T::Owned) -> bool {
@@ -271,11 +326,11 @@ where
         *count += later;
     }
 
-    fn emit<S>(&self, run: (T::Owned, u64), sink: &mut S) -> Flow
+    fn emit<S>(&self, record: T::Owned, count: &mut u64, sink: &mut S) -> Flow
     where
         S: FnMut((T::Owned, u64)) -> Flow,
     {
-        sink(run)
+        sink((record, *count))
     }
 }
 
@@ -297,19 +352,21 @@ where
     type Value = Vec<Owned<T>>;
     type Out = (K, Vec<Owned<T>>);
 
+    #[inline]
     fn extend(
         &self,
-        run: Option<&mut (K, Vec<T::Owned>)>,
+        run: &mut Option<(K, Vec<T::Owned>)>,
         record: Ref<'_, T>,
-    ) -> Option<(K, Vec<T::Owned>)> {
+        end: impl FnOnce(K, &mut Vec<T::Owned>) -> Flow,
+    ) -> Flow {
         let key = self.key_of.call((T::peek(&record),));
         let record = T::into_owned(record);
         match run {
             Some((same, records)) if *same == key => {
                 records.push(record);
-                None
+                ControlFlow::Continue(())
             }
-            _ => Some((key, vec![record])),
+            _ => begin(run, key, end, |records| restart(records, record)),
         }
     }
 
@@ -321,11 +378,11 @@ where
         records.append(&mut later);
     }
 
-    fn emit<S>(&self, run: (K, Vec<T::Owned>), sink: &mut S) -> Flow
+    fn emit<S>(&self, key: K, records: &mut Vec<T::Owned>, sink: &mut S) -> Flow
     where
         S: FnMut((K, Vec<T::Owned>)) -> Flow,
     {
-        sink(run)
+        sink((key, taken(records)))
     }
 }
 
@@ -355,19 +412,21 @@ where
     type Value = Vec<Owned<T>>;
     type Out = Vec<Owned<T>>;
 
+    #[inline]
     fn extend(
         &self,
-        run: Option<&mut (T::Owned, Vec<T::Owned>)>,
+        run: &mut Option<(T::Owned, Vec<T::Owned>)>,
         record: Ref<'_, T>,
-    ) -> Option<(T::Owned, Vec<T::Owned>)> {
+        end: impl FnOnce(T::Owned, &mut Vec<T::Owned>) -> Flow,
+    ) -> Flow {
         match run {
             Some((_, records)) if self.belongs::<T>(records, T::peek(&record)) => {
                 records.push(T::into_owned(record));
-                None
+                ControlFlow::Continue(())
             }
             _ => {
                 let first = T::into_owned(record);
-                Some((first.clone(), vec![first]))
+                begin(run, first.clone(), end, |records| restart(records, first))
             }
         }
     }
@@ -380,10 +439,10 @@ where
         records.append(&mut later);
     }
 
-    fn emit<S>(&self, (_, records): (T::Owned, Vec<T::Owned>), sink: &mut S) -> Flow
+    fn emit<S>(&self, _: T::Owned, records: &mut Vec<T::Owned>, sink: &mut S) -> Flow
     where
         S: FnMut(Vec<T::Owned>) -> Flow,
     {
-        sink(records)
+        sink(taken(records))
     }
 }

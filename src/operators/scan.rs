@@ -25,14 +25,21 @@ pub(crate) trait Scan<T: Record + ?Sized>: Portable + Send + Sync + 'static {
     type State: Clone + Send + Sync + 'static;
 
     /// Whether the number of records is all that matters, so that [`add`](Self::add) is never called. Sources can count
-    /// faster than they read.
+    /// faster than they read, or know the number.
     const ONLY_COUNTS: bool = false;
+
+    /// Returns the number of records of a partition up to which they are counted, if its length is not known.
+    fn to_count(&self) -> Option<u64> {
+        None
+    }
 
     /// Returns the summary of no records.
     fn empty(&self) -> Self::Summary;
 
     /// Adds a record to the summary of those before it. Breaks if the summary does not depend on later records.
-    fn add(&self, summary: &mut Self::Summary, record: Ref<'_, T>) -> Flow;
+    fn add(&self, _summary: &mut Self::Summary, _record: Ref<'_, T>) -> Flow {
+        unreachable!("only the number of records is needed")
+    }
 
     /// Summarises a partition of `parent`.
     fn summarize<P>(
@@ -46,14 +53,29 @@ pub(crate) trait Scan<T: Record + ?Sized>: Portable + Send + Sync + 'static {
         P: Pipeline<Out = T>,
     {
         let mut summary = task.call(&site, || self.empty());
+        let mut records = 0;
         if Self::ONLY_COUNTS {
+            let mut is_whole = true;
+            if let Some(known) = parent.known_count(partition.index, task)? {
+                records = known;
+            } else if let Some(enough) = self.to_count() {
+                let flow = parent.run(partition, task, &mut |_| {
+                    records += 1;
+                    match records < enough {
+                        true => ControlFlow::Continue(()),
+                        false => ControlFlow::Break(()),
+                    }
+                })?;
+                is_whole = flow.is_continue();
+            } else {
+                records = parent.count(partition, task)?;
+            }
             return Ok(Summarized {
                 summary,
-                records: parent.count(partition, task)?,
-                is_whole: true,
+                records,
+                is_whole,
             });
         }
-        let mut records = 0;
         let flow = parent.run(partition, task, &mut |record| {
             records += 1;
             task.call(&site, || self.add(&mut summary, record))
@@ -71,6 +93,11 @@ pub(crate) trait Scan<T: Record + ?Sized>: Portable + Send + Sync + 'static {
     /// Returns whether the partition with this state has any result.
     fn is_needed(&self, _state: &Self::State) -> bool {
         true
+    }
+
+    /// Returns the number of results of a partition with this state and so many records, if it depends on nothing else.
+    fn known_count(&self, _state: &Self::State, _records: u64) -> Option<u64> {
+        None
     }
 
     /// Processes one record and pushes the results into `sink`. Breaks if the partition has no further results, or if
@@ -103,7 +130,8 @@ pub(super) fn starts<S>(partitions: &[Summarized<S>]) -> Vec<u64> {
     let mut next = 0;
     let start = |partition: &Summarized<S>| {
         let start = next;
-        next += partition.records;
+        // More records than that can be known, but not read.
+        next = partition.records.saturating_add(next);
         start
     };
     partitions.iter().map(start).collect()
@@ -287,5 +315,10 @@ impl<P: Pipeline, C: Scan<P::Out>> Pipeline for Scanned<P, C> {
             let _ = task.call(&self.site, || self.scan.end(state, &mut sink));
         }
         Ok(flow)
+    }
+
+    fn known_count(&self, partition: usize, task: &Task<'_>) -> Result<Option<u64>> {
+        let start = self.start(partition, task)?.filter(|start| start.is_whole);
+        Ok(start.and_then(|start| self.scan.known_count(&start.state, start.records)))
     }
 }

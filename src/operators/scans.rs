@@ -35,12 +35,12 @@ impl<T: Record + ?Sized> Scan<T> for WithIndex {
 
     fn empty(&self) {}
 
-    fn add(&self, (): &mut (), _: Ref<'_, T>) -> Flow {
-        ControlFlow::Continue(())
-    }
-
     fn states(&self, partitions: Vec<Summarized<()>>) -> Vec<u64> {
         starts(&partitions)
+    }
+
+    fn known_count(&self, _: &u64, records: u64) -> Option<u64> {
+        Some(records)
     }
 
     #[inline]
@@ -71,13 +71,13 @@ impl<T: Record + ?Sized> Scan<T> for StepBy {
 
     fn empty(&self) {}
 
-    fn add(&self, (): &mut (), _: Ref<'_, T>) -> Flow {
-        ControlFlow::Continue(())
-    }
-
     fn states(&self, partitions: Vec<Summarized<()>>) -> Vec<u64> {
         let to_skip = |start: u64| (self.n - start % self.n) % self.n;
         starts(&partitions).into_iter().map(to_skip).collect()
+    }
+
+    fn known_count(&self, to_skip: &u64, records: u64) -> Option<u64> {
+        Some(records.saturating_sub(*to_skip).div_ceil(self.n))
     }
 
     #[inline]
@@ -113,33 +113,36 @@ pub(crate) struct Rest {
 
 impl<T: Record + ?Sized> Scan<T> for Slice {
     type Out = T;
-    /// Number of records, counted up to the end of the slice.
-    type Summary = u64;
+    type Summary = ();
     type State = Rest;
 
-    fn empty(&self) -> u64 {
-        0
+    const ONLY_COUNTS: bool = true;
+
+    /// The end of the slice, or the records that it skips.
+    fn to_count(&self) -> Option<u64> {
+        Some(self.to.unwrap_or(self.from))
     }
 
-    fn add(&self, records: &mut u64, _: Ref<'_, T>) -> Flow {
-        *records += 1;
-        if *records < self.to.unwrap_or(self.from) {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
-    }
+    fn empty(&self) {}
 
-    fn states(&self, partitions: Vec<Summarized<u64>>) -> Vec<Rest> {
-        let state = |start: u64| {
+    fn states(&self, partitions: Vec<Summarized<()>>) -> Vec<Rest> {
+        let state = |(start, partition): (u64, &Summarized<()>)| {
             let to_skip = self.from.saturating_sub(start);
-            let end = self.to.map_or(u64::MAX, |to| to.saturating_sub(start));
+            let mut end = self.to.map_or(u64::MAX, |to| to.saturating_sub(start));
+            if partition.is_whole && partition.records <= to_skip {
+                end = to_skip;
+            }
             Rest {
                 to_skip,
                 to_take: end.saturating_sub(to_skip),
             }
         };
-        starts(&partitions).into_iter().map(state).collect()
+        let starts = starts(&partitions).into_iter();
+        starts.zip(&partitions).map(state).collect()
+    }
+
+    fn known_count(&self, rest: &Rest, records: u64) -> Option<u64> {
+        Some(records.saturating_sub(rest.to_skip).min(rest.to_take))
     }
 
     fn is_needed(&self, rest: &Rest) -> bool {
@@ -328,12 +331,9 @@ impl<T: Record<Owned: Clone> + ?Sized> Scan<T> for Draw {
 
     fn empty(&self) {}
 
-    fn add(&self, (): &mut (), _: Ref<'_, T>) -> Flow {
-        ControlFlow::Continue(())
-    }
-
     fn states(&self, partitions: Vec<Summarized<()>>) -> Vec<Drawn> {
-        let records = partitions.iter().map(|partition| partition.records).sum();
+        let lengths = partitions.iter().map(|partition| partition.records);
+        let records = lengths.fold(0, u64::saturating_add);
         let mut chance = Chance::new(self.seed, 0);
         let n = if records == 0 { 0 } else { self.n };
         let mut all: Vec<_> = (0..n).map(|_| chance.next_below(records)).collect();

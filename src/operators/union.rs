@@ -62,4 +62,12 @@ impl<A: Pipeline, B: Pipeline<Out = A::Out>> Pipeline for Union<A, B> {
             _ => self.second.run(partition, task, sink),
         }
     }
+
+    fn known_count(&self, partition: usize, task: &Task<'_>) -> Result<Option<u64>> {
+        match (self.first.partitions(), self.second.partitions()) {
+            (Some(first), Some(_)) if partition < first => self.first.known_count(partition, task),
+            (Some(first), Some(_)) => self.second.known_count(partition - first, task),
+            _ => Ok(None),
+        }
+    }
 }

@@ -104,6 +104,12 @@ pub trait Pipeline: Portable + Send + Sync + 'static {
         Ok(count)
     }
 
+    /// Returns the number of records of one partition, if it is known without reading or computing any.
+    #[doc(hidden)]
+    fn known_count(&self, _partition: usize, _task: &Task<'_>) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
     /// Pushes the records of one partition that contain `needle`.
     ///
     /// Sources that can search many records together override it.
@@ -336,6 +342,7 @@ pub(crate) trait Erased<T: Record + ?Sized>: Linked + Any {
     fn stream(&self) -> PartitionStream<'_>;
     fn run(&self, partition: Partition, task: &Task<'_>, sink: ErasedSink<'_, T>) -> Result<Flow>;
     fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64>;
+    fn known_count(&self, partition: usize, task: &Task<'_>) -> Result<Option<u64>>;
     fn save(&self, to: &mut Saver) -> Result<()>;
 }
 
@@ -372,6 +379,10 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Erased<T> for P {
 
     fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
         Pipeline::count(self, partition, task)
+    }
+
+    fn known_count(&self, partition: usize, task: &Task<'_>) -> Result<Option<u64>> {
+        Pipeline::known_count(self, partition, task)
     }
 
     fn save(&self, to: &mut Saver) -> Result<()> {
@@ -433,6 +444,10 @@ impl<T: Record + ?Sized> Pipeline for Boxed<T> {
 
     fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
         stack::grown(|| self.pipeline.count(partition, task))
+    }
+
+    fn known_count(&self, partition: usize, task: &Task<'_>) -> Result<Option<u64>> {
+        stack::grown(|| self.pipeline.known_count(partition, task))
     }
 }
 

@@ -215,6 +215,14 @@ impl<T: Record + ?Sized> Erased<T> for FlatUnion<T> {
         Pipeline::count(side, partition, task)
     }
 
+    fn known_count(&self, partition: usize, task: &Task<'_>) -> Result<Option<u64>> {
+        if self.partitions.is_none() {
+            return Ok(None);
+        }
+        let (side, partition) = self.side(Partition::at(partition));
+        Pipeline::known_count(side, partition.index, task)
+    }
+
     fn save(&self, to: &mut Saver) -> Result<()> {
         to.entry(const { &FunctionEntry::of::<Self>(load::<T>) })?;
         to.data(&(self.partitions, self.sides.len()))?;

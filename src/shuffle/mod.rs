@@ -44,4 +44,4 @@ pub(crate) use write::combiner::Combiner;
 pub(crate) use write::divider::Divider;
 pub(crate) use write::grouper::{Grouper, any_key};
 pub(crate) use write::ordered_combiner::OrderedCombiner;
-pub(crate) use write::record_buffer::{RecordBuffer, RecordReader, replay};
+pub(crate) use write::record_buffer::{RecordBuffer, RecordReader, replay, replay_buffer};

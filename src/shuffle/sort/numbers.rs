@@ -80,7 +80,11 @@ impl<T: Data, W: Word> Sort for Numbers<T, W> {
         if let Some(natural_runs) = natural_runs(buffer, |first, second| first <= second) {
             natural_runs::merge(natural_runs, Stable(self), each_word)?;
         } else {
-            stop.interruptible(|interrupt| sort(buffer, interrupt))?;
+            match buffer.is_sorted_by(|first, second| first >= second) {
+                // Equal words are indistinguishable, so they may change places.
+                true => buffer.reverse(),
+                false => stop.interruptible(|interrupt| sort(buffer, interrupt))?,
+            }
             buffer.iter().try_for_each(&mut each_word)?;
         }
         buffer.clear();
@@ -171,5 +175,19 @@ mod tests {
         sorts(|n| u128::from(hashed(n)) << 64 | u128::from(n));
         sorts(|n| u128::from(hashed(n) % 50) << 64 | u128::from(hashed(n + LEN)));
         sorts(|n| u128::from(hashed(n)));
+    }
+
+    #[test]
+    fn descending_words_are_reversed() {
+        let sort = ByNumber::<u64>::new().unwrap();
+        let mut buffer: Vec<u64> = (0..1000).rev().map(|n| n / 2).collect();
+        let mut found = Vec::new();
+        let each = |bytes: &[u8]| {
+            found.extend(u64::from_bytes(bytes));
+            Ok(())
+        };
+        let drained = sort.drain(&mut buffer, 0, &StopFlag::default(), each);
+        assert!(drained.is_ok() && buffer.is_empty());
+        assert_eq!(found, (0..1000).map(|n| n / 2).collect::<Vec<_>>());
     }
 }

@@ -7,8 +7,6 @@
 //!
 //! Most numbers have the same length as the one before, so they take about the memory that they have in a `Vec`.
 
-use std::ops::Range;
-
 /// Length of a [`Stretch`] in bytes.
 pub(super) const STRETCH_BYTES: usize = 8;
 
@@ -93,32 +91,37 @@ impl<'b> PackedRecords<'b> {
     }
 }
 
-/// Position of a record: its bytes, the number of the next stretch, and the rest of its own.
+/// Position of a record: where its bytes begin, the number of the next stretch, and the rest of its own.
 #[derive(Default)]
 pub(super) struct PackedPosition {
-    record: Range<usize>,
+    start: usize,
     next_stretch: usize,
     rest: Stretch,
 }
 
 impl PackedPosition {
-    /// Advances to the next record. Returns `false` if there is none.
-    pub(super) fn advance(&mut self, records: PackedRecords<'_>) -> bool {
+    /// Advances over the next records of one stretch, `most` at most. Returns their bytes and their stretch; `None` if
+    /// there are none.
+    pub(super) fn advance<'b>(
+        &mut self,
+        records: PackedRecords<'b>,
+        most: usize,
+    ) -> Option<(&'b [u8], Stretch)> {
         while self.rest.records == 0 {
-            let Some(stretch) = records.stretches.get(self.next_stretch) else {
-                return false;
-            };
-            self.rest = Stretch::of(*stretch);
+            self.rest = Stretch::of(*records.stretches.get(self.next_stretch)?);
             self.next_stretch += 1;
         }
-        self.rest.records -= 1;
-        let start = self.record.end;
-        self.record = start..start + self.rest.bytes as usize;
-        true
-    }
-
-    /// Returns the bytes of the record, and whether they are flat.
-    pub(super) fn record<'b>(&self, records: PackedRecords<'b>) -> (&'b [u8], bool) {
-        (&records.bytes[self.record.clone()], self.rest.is_flat)
+        let few = self
+            .rest
+            .records
+            .min(u32::try_from(most).unwrap_or(u32::MAX));
+        let stretch = Stretch {
+            records: few,
+            ..self.rest
+        };
+        self.rest.records -= few;
+        let bytes = &records.bytes[self.start..][..stretch.total_bytes() as usize];
+        self.start += bytes.len();
+        Some((bytes, stretch))
     }
 }

@@ -5,11 +5,11 @@ use std::vec;
 
 use super::packed::{PackedPosition, PackedRecords, STRETCH_BYTES, Stretch};
 use crate::error::Result;
-use crate::pipeline::{Peek, Ref, Storable};
+use crate::pipeline::{Owned, Peek, Ref, Storable};
 use crate::shuffle::outputs::keep_limit::KeepLimit;
 use crate::shuffle::outputs::part::{Content, MapPart, PartFile, PartSeq};
 use crate::storage::run::{FRAME_BYTES, Run, RunFile, RunReader, RunWriter, check_length};
-use crate::task::{Flow, Resources, STOP_CHECK_RECORDS, StopFlag};
+use crate::task::{Flow, Resources, STOP_CHECK_RECORDS, StopCheck, StopFlag};
 
 /// Encoded records, back to back.
 #[derive(Clone)]
@@ -134,6 +134,11 @@ impl RecordBuffer {
         self.bytes.len() + stretches * STRETCH_BYTES
     }
 
+    /// Returns the memory of the buffer, in bytes.
+    pub(crate) fn capacity_bytes(&self) -> usize {
+        self.bytes.capacity() + self.stretches.capacity() * STRETCH_BYTES
+    }
+
     /// Writes the records as the next run of `file`.
     pub(crate) fn write_run(&self, file: &mut RunFile, stop: &StopFlag) -> Result<Run> {
         let mut writer = file.run();
@@ -229,7 +234,7 @@ impl MapPart for RecordBuffer {
     }
 
     fn memory_bytes(&self) -> usize {
-        self.bytes.capacity() + self.stretches.capacity() * STRETCH_BYTES
+        self.capacity_bytes()
     }
 
     fn create_file((): (), resources: &Resources) -> Result<PartFile> {
@@ -259,25 +264,7 @@ where
     M: Borrow<RecordBuffer>,
 {
     let mut checks = stop.checks();
-    // The only loop over records, so that the compiler inlines `each` into it.
-    let mut pass = |records: PackedRecords<'_>| -> Result<Flow> {
-        let mut rest = records.bytes;
-        for mut stretch in records.stretches() {
-            while stretch.records > 0 {
-                let few = stretch.records.min(STOP_CHECK_RECORDS as u32);
-                checks.count_all(few as usize)?;
-                stretch.records -= few;
-                for _ in 0..few {
-                    let (record, after) = rest.split_at(stretch.bytes as usize);
-                    rest = after;
-                    if T::restore_from(record, stretch.is_flat, &mut each)?.is_break() {
-                        return Ok(Flow::Break(()));
-                    }
-                }
-            }
-        }
-        Ok(Flow::Continue(()))
-    };
+    let mut pass = |records: PackedRecords<'_>| pass_packed::<T>(records, &mut checks, &mut each);
     for part in parts {
         match part {
             Content::Memory(buffer, _memory) => {
@@ -298,6 +285,41 @@ where
     Ok(Flow::Continue(()))
 }
 
+/// Calls `each` with the records of a complete buffer, in order.
+#[inline]
+pub(crate) fn replay_buffer<T: Storable + ?Sized>(
+    buffer: &RecordBuffer,
+    checks: &mut StopCheck,
+    each: &mut impl for<'a> FnMut(Ref<'a, T>) -> Flow,
+) -> Result<Flow> {
+    pass_packed::<T>(buffer.packed(), checks, each)
+}
+
+/// The only loop over records, so that the compiler inlines `each` into it.
+#[inline]
+fn pass_packed<T: Storable + ?Sized>(
+    records: PackedRecords<'_>,
+    checks: &mut StopCheck,
+    each: &mut impl for<'a> FnMut(Ref<'a, T>) -> Flow,
+) -> Result<Flow> {
+    let mut rest = records.bytes;
+    for mut stretch in records.stretches() {
+        while stretch.records > 0 {
+            let few = stretch.records.min(STOP_CHECK_RECORDS as u32);
+            checks.count_all(few as usize)?;
+            stretch.records -= few;
+            for _ in 0..few {
+                let (record, after) = rest.split_at(stretch.bytes as usize);
+                rest = after;
+                if T::restore_from(record, stretch.is_flat, &mut *each)?.is_break() {
+                    return Ok(Flow::Break(()));
+                }
+            }
+        }
+    }
+    Ok(Flow::Continue(()))
+}
+
 /// Reads the next frame of a run.
 fn next_frame(reader: &mut RunReader) -> Result<Option<PackedRecords<'_>>> {
     let Some(frame) = reader.next_whole_frame()? else {
@@ -309,7 +331,7 @@ fn next_frame(reader: &mut RunReader) -> Result<Option<PackedRecords<'_>>> {
     }
 }
 
-/// Reads the records of parts one by one, in order. [`replay`] is faster, but calls a closure with all of them.
+/// Reads the records of parts a few at a time, in order. [`replay`] calls a closure with all of them.
 pub(crate) struct RecordReader<M, R> {
     parts: vec::IntoIter<Content<M, R>>,
     part: Option<OpenPart<M, R>>,
@@ -340,19 +362,27 @@ impl<M: Borrow<RecordBuffer>, R> RecordReader<M, R> {
         }
     }
 
-    /// Passes the next record to `f`, if there is one.
-    pub(crate) fn next<T: Storable + ?Sized, O>(
+    /// Appends the next records, `most` at most. Appends none only at the end.
+    pub(crate) fn read<T: Storable + ?Sized>(
         &mut self,
-        f: impl FnOnce(Ref<'_, T>) -> O,
-    ) -> Result<Option<O>> {
-        while !self.at.advance(records_of(&self.part)) {
+        most: usize,
+        records: &mut Vec<Owned<T>>,
+    ) -> Result<()> {
+        loop {
+            // The only loop over records, so that the compiler inlines the code that decodes one.
+            if let Some((mut rest, stretch)) = self.at.advance(records_of(&self.part), most) {
+                for _ in 0..stretch.records {
+                    let (record, after) = rest.split_at(stretch.bytes as usize);
+                    rest = after;
+                    records.push(T::restore_from(record, stretch.is_flat, T::into_owned)?);
+                }
+                return Ok(());
+            }
             if !self.next_records()? {
-                return Ok(None);
+                return Ok(());
             }
             self.at = PackedPosition::default();
         }
-        let (record, is_flat) = self.at.record(records_of(&self.part));
-        T::restore_from(record, is_flat, f).map(Some)
     }
 
     /// Reads the next frame, or opens the next part. Returns `false` at the end.
@@ -410,10 +440,16 @@ mod tests {
         assert!(flow.unwrap().is_continue());
         assert!(found == all);
         let mut reader = RecordReader::new(parts().into());
-        for record in all {
-            assert!(reader.next::<T, _>(|record| record).unwrap() == Some(record));
+        let mut found = Vec::new();
+        for most in (1..4).cycle() {
+            let before = found.len();
+            reader.read::<T>(most, &mut found).unwrap();
+            match found.len() - before {
+                0 => break,
+                more => assert!(more <= most),
+            }
         }
-        assert!(reader.next::<T, _>(|record| record).unwrap().is_none());
+        assert!(found == all);
         buffer
     }
 
