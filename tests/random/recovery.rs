@@ -782,22 +782,26 @@ trait Nothing: Copy + fmt::Debug + Ord + Serialize + DeserializeOwned + Send + S
 }
 
 macro_rules! nothing {
-    ($($type:ty = $value:expr),* $(,)?) => {
+    ($($type:ty = $value:expr),*; $($other:ty = $other_value:expr),* $(,)?) => {
         $(impl Nothing for $type { const VALUE: Self = $value; })*
+        $(impl Nothing for $other { const VALUE: Self = $other_value; })*
 
         fn check_all(context: &Context) {
             $(check_nothing::<$type>(context);)*
+            if cfg!(not(sampled)) {
+                $(check_nothing::<$other>(context);)*
+            }
         }
     };
 }
 
 nothing! {
     () = (),
+    ((), Unit, [Skipped; 2]) = ((), Unit, [Skipped { skipped: 0 }; 2]);
     Unit = Unit,
     ((), ()) = ((), ()),
     [u8; 0] = [],
     Skipped = Skipped { skipped: 0 },
-    ((), Unit, [Skipped; 2]) = ((), Unit, [Skipped { skipped: 0 }; 2]),
     std::marker::PhantomData<String> = std::marker::PhantomData,
 }
 
