@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use crate::common::{
-    Files, ON_PURPOSE, concatenation, on_every_executor_and_processes, quiet_panics,
+    Files, ON_PURPOSE, all_settings, concatenation, on_every_executor_and_processes, quiet_panics,
     within_the_limit,
 };
 use holdall::{
@@ -480,7 +480,10 @@ const DAMAGES: [Damage; 3] = [Damage::Flip, Damage::Truncate, Damage::Remove];
 const MOMENTS: [Moment; 3] = [Moment::First, Moment::Midway, Moment::Late];
 
 fn executors() -> Vec<Executor> {
-    let mut executors = vec![Executor::Inline, Executor::Threads(2), Executor::Threads(4)];
+    let mut executors = vec![Executor::Inline, Executor::Threads(2)];
+    if all_settings() {
+        executors.push(Executor::Threads(4));
+    }
     if cfg!(target_os = "linux") {
         executors.push(Executor::Processes(2));
     }
