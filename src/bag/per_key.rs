@@ -9,7 +9,7 @@ use super::Bag;
 use super::keyed::finish;
 use crate::operators::combines::ByClosures;
 use crate::operators::first_ranked::{
-    FirstRanked, LargeRanked, MAX_SMALL_BYTES, RankedList, SmallRanked,
+    FirstRanked, LargeRanked, MAX_SMALL_BYTES, RankedList, SmallRanked, order,
 };
 use crate::pipeline::{Boxed, Call, Data, Given, Pipeline, Plain, Reversed, comparison};
 use crate::shuffle::sort::ByNumber;
@@ -473,8 +473,6 @@ where
     C: for<'a> Call<(&'a V, &'a V), Out = Ordering>,
     L: RankedList<V>,
 {
-    let sorted = |compare: &Arc<C>, (key, list): (K, L)| {
-        (key, list.into_sorted(&|a, b| compare.call((a, b))))
-    };
+    let sorted = |compare: &Arc<C>, (key, list): (K, L)| (key, list.into_sorted(&order(compare)));
     finish(lists, site, Given(compare, sorted))
 }

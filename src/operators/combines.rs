@@ -5,8 +5,40 @@ use std::sync::Arc;
 
 use crate::pipeline::{Call, Data, Key, Peek, Ref, numbers};
 use crate::portable::{Portable, portable};
-use crate::shuffle::{Accumulator, Combine, combined_entries};
+use crate::shuffle::{Accumulator, Combine, MergeCombined, combined_entries};
 use crate::summary::{Numeric, Summary};
+
+/// Merges sums and counts.
+pub(crate) struct Summing<V>(PhantomData<fn(V)>);
+
+impl<V: Data + Numeric> MergeCombined for Summing<V> {
+    type Combined = V;
+    type Entry = V;
+
+    #[inline(always)]
+    fn merge(&self, sum: &mut impl Accumulator<V>, later: V) {
+        *sum.get_mut() += later;
+    }
+
+    #[inline(always)]
+    fn combined(&self, entry: V) -> V {
+        entry
+    }
+}
+
+/// Merges keys without values.
+pub(crate) struct NoValues;
+
+impl MergeCombined for NoValues {
+    type Combined = ();
+    type Entry = ();
+
+    #[inline(always)]
+    fn merge(&self, _: &mut impl Accumulator<()>, (): ()) {}
+
+    #[inline(always)]
+    fn combined(&self, (): ()) {}
+}
 
 /// `count_by_value`: the number of occurrences of each record.
 pub(crate) struct CountByValue<T: ?Sized>(pub(crate) PhantomData<fn(&T)>);
@@ -23,7 +55,7 @@ impl<T: Key + ?Sized> Combine for CountByValue<T> {
 
     const COMMUTES: bool = true;
 
-    combined_entries!();
+    combined_entries!(Summing(PhantomData), Summing<u64>);
 
     #[inline(always)]
     fn key_value<R>(record: Ref<'_, T>, f: impl FnOnce(Peek<'_, T>, ()) -> R) -> R {
@@ -38,11 +70,6 @@ impl<T: Key + ?Sized> Combine for CountByValue<T> {
     #[inline(always)]
     fn add(&self, count: &mut impl Accumulator<u64>, (): ()) {
         *count.get_mut() += 1;
-    }
-
-    #[inline(always)]
-    fn merge(&self, count: &mut impl Accumulator<u64>, later: u64) {
-        *count.get_mut() += later;
     }
 }
 
@@ -61,7 +88,7 @@ impl<K: Data + Eq, V: 'static> Combine for CountByKey<K, V> {
 
     const COMMUTES: bool = true;
 
-    combined_entries!();
+    combined_entries!(Summing(PhantomData), Summing<u64>);
 
     #[inline(always)]
     fn key_value<R>((key, _): (K, V), f: impl FnOnce(Peek<'_, K>, ()) -> R) -> R {
@@ -76,11 +103,6 @@ impl<K: Data + Eq, V: 'static> Combine for CountByKey<K, V> {
     #[inline(always)]
     fn add(&self, count: &mut impl Accumulator<u64>, (): ()) {
         *count.get_mut() += 1;
-    }
-
-    #[inline(always)]
-    fn merge(&self, count: &mut impl Accumulator<u64>, later: u64) {
-        *count.get_mut() += later;
     }
 }
 
@@ -99,7 +121,7 @@ impl<K: Data + Eq, V: Data + Numeric> Combine for SumByKey<K, V> {
 
     const COMMUTES: bool = V::IS_WHOLE;
 
-    combined_entries!();
+    combined_entries!(Summing(PhantomData), Summing<V>);
 
     #[inline(always)]
     fn key_value<R>((key, value): (K, V), f: impl FnOnce(Peek<'_, K>, V) -> R) -> R {
@@ -114,11 +136,6 @@ impl<K: Data + Eq, V: Data + Numeric> Combine for SumByKey<K, V> {
     #[inline(always)]
     fn add(&self, sum: &mut impl Accumulator<V>, value: V) {
         *sum.get_mut() += value;
-    }
-
-    #[inline(always)]
-    fn merge(&self, sum: &mut impl Accumulator<V>, later: V) {
-        *sum.get_mut() += later;
     }
 }
 
@@ -137,7 +154,7 @@ impl<T: Key + ?Sized> Combine for Distinct<T> {
 
     const COMMUTES: bool = true;
 
-    combined_entries!();
+    combined_entries!(NoValues, NoValues);
 
     #[inline(always)]
     fn key_value<R>(record: Ref<'_, T>, f: impl FnOnce(Peek<'_, T>, ()) -> R) -> R {
@@ -149,9 +166,6 @@ impl<T: Key + ?Sized> Combine for Distinct<T> {
 
     #[inline(always)]
     fn add(&self, _: &mut impl Accumulator<()>, (): ()) {}
-
-    #[inline(always)]
-    fn merge(&self, _: &mut impl Accumulator<()>, (): ()) {}
 }
 
 /// `fold_by_key`, `aggregate_by_key` and `combine_by_key`, and the extremes of `per_key`: closures that change the

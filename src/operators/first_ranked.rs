@@ -52,19 +52,27 @@ where
 
     #[inline(always)]
     fn add(&self, ranked: &mut impl Accumulator<L>, value: V) {
-        let order = |a: &V, b: &V| self.compare.call((a, b));
-        ranked.get_mut().offer(self.n, value, &order);
+        ranked.get_mut().offer(self.n, value, &order(&self.compare));
     }
 
     #[inline(always)]
     fn merge(&self, ranked: &mut impl Accumulator<L>, later: L) {
-        let order = |a: &V, b: &V| self.compare.call((a, b));
-        ranked.get_mut().merge(self.n, later, &order);
+        ranked.get_mut().merge(self.n, later, &order(&self.compare));
     }
 
     fn owns_memory(&self) -> bool {
         L::owns_memory(self.n)
     }
+}
+
+/// Returns a comparison as a closure. It is the same one for all methods, so that sorting by it is compiled once.
+#[inline(always)]
+pub(crate) fn order<V, C>(compare: &C) -> impl Fn(&V, &V) -> Ordering
+where
+    V: 'static,
+    C: for<'a> Call<(&'a V, &'a V), Out = Ordering>,
+{
+    |a, b| compare.call((a, b))
 }
 
 /// The first `n` values of a key. Values that compare equal keep their order.

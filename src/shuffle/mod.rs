@@ -39,7 +39,9 @@ pub(crate) use read::chunk_set::Matches;
 pub(crate) use read::group_stream::GroupCursor;
 pub(crate) use read::sorted_cursor::{GroupValues, SortedGroups, TakenValues};
 pub(crate) use table::accumulator::Accumulator;
-pub(crate) use write::combine::{AnyOrder, Combine, EntriesOfValues, combined_entries};
+pub(crate) use write::combine::{
+    AnyOrder, Combine, EntriesOfValues, MergeCombined, combined_entries,
+};
 pub(crate) use write::combiner::Combiner;
 pub(crate) use write::divider::Divider;
 pub(crate) use write::grouper::{Grouper, any_key};

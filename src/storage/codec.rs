@@ -341,10 +341,14 @@ fn trailing_bytes<T>(count: usize) -> Error {
 
 #[cold]
 fn codec_error<T: ?Sized>(reason: impl Display) -> Error {
-    let reason = reason.to_string();
+    error_of_type(type_name::<T>(), &reason)
+}
+
+/// Compiled once, not for each type.
+fn error_of_type(type_name: &'static str, reason: &dyn Display) -> Error {
     Error::new(ErrorKind::Codec {
         context: ErrorContext::default(),
-        type_name: type_name::<T>(),
-        reason,
+        type_name,
+        reason: reason.to_string(),
     })
 }

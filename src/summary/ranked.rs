@@ -83,7 +83,7 @@ impl<T: Record + ?Sized> Ranked<T> {
                 return;
             }
         }
-        self.push(T::cloned(record), &|a, b| order.compare(a, b));
+        self.push(T::cloned(record), &comparison(order));
     }
 
     #[inline]
@@ -153,6 +153,16 @@ impl<T: Record + ?Sized> std::fmt::Debug for Ranked<T> {
             .field("n", &self.n)
             .finish_non_exhaustive()
     }
+}
+
+/// Returns an order as a closure. It is the same one for all methods, so that sorting by it is compiled once.
+#[inline(always)]
+fn comparison<T, O>(order: &O) -> impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering
+where
+    T: Record + ?Sized,
+    O: Order<T>,
+{
+    |a, b| order.compare(a, b)
 }
 
 /// Returns the `n` greatest records, greatest first. Equal records keep the order of the bag.
@@ -271,10 +281,10 @@ where
     }
 
     fn merge(&self, ranked: &mut Ranked<T>, later: Ranked<T>) {
-        ranked.merge(later, &|a, b| self.order.compare(a, b));
+        ranked.merge(later, &comparison(&self.order));
     }
 
     fn finish(&self, ranked: Ranked<T>) -> Vec<T::Owned> {
-        ranked.into_sorted(&|a, b| self.order.compare(a, b))
+        ranked.into_sorted(&comparison(&self.order))
     }
 }

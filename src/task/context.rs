@@ -126,7 +126,7 @@ impl<'job> Task<'job> {
     pub(crate) fn map_outputs<O: Any + Send + Sync>(
         &self,
         shuffle: ShuffleId,
-        import: impl FnOnce(MapBlocks<'_>) -> Result<O>,
+        import: impl Fn(MapBlocks<'_>) -> Result<O>,
     ) -> Result<Arc<O>> {
         match self.job.imports() {
             Some(imports) => imports.get(shuffle, import),
@@ -146,7 +146,7 @@ impl<'job> Task<'job> {
     pub(crate) fn imported_filter<O: Any + Send + Sync>(
         &self,
         shuffle: ShuffleId,
-        import: impl FnOnce(MapBlocks<'_>) -> O,
+        import: impl Fn(MapBlocks<'_>) -> O,
     ) -> Option<Arc<O>> {
         let imports = self.job.imports()?;
         let filter = imports.get(shuffle.of_filter(), |blocks| Ok(import(blocks)));

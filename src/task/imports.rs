@@ -1,6 +1,6 @@
 //! Output of earlier stages, for tasks in another process.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,8 +12,11 @@ use crate::id::ShuffleId;
 #[derive(Default)]
 pub(crate) struct Imports {
     by_shuffle: HashMap<u64, Vec<MapOutput>>,
-    outputs: Mutex<HashMap<ShuffleId, Arc<dyn Any + Send + Sync>>>,
+    outputs: Mutex<HashMap<ShuffleId, AnyOutputs>>,
 }
+
+/// Outputs of any type.
+type AnyOutputs = Arc<dyn Any + Send + Sync>;
 
 impl Imports {
     pub(crate) fn new(outputs: impl IntoIterator<Item = MapOutput>) -> Self {
@@ -31,20 +34,35 @@ impl Imports {
     pub(crate) fn get<O: Any + Send + Sync>(
         &self,
         shuffle: ShuffleId,
-        import: impl FnOnce(MapBlocks<'_>) -> Result<O>,
+        import: impl Fn(MapBlocks<'_>) -> Result<O>,
     ) -> Result<Arc<O>> {
+        let import =
+            |blocks: MapBlocks<'_>| -> Result<AnyOutputs> { Ok(Arc::new(import(blocks)?)) };
+        match self.any(shuffle, TypeId::of::<O>(), &import)?.downcast() {
+            Ok(outputs) => Ok(outputs),
+            Err(_) => unreachable!("the outputs are of this type"),
+        }
+    }
+
+    /// Like [`get`](Self::get), for outputs of the given type. Compiled once, not for each type.
+    fn any(
+        &self,
+        shuffle: ShuffleId,
+        outputs_type: TypeId,
+        import: &dyn Fn(MapBlocks<'_>) -> Result<AnyOutputs>,
+    ) -> Result<AnyOutputs> {
         // A panic during an import leaves the shuffle without outputs.
         let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = outputs.get(&shuffle).cloned();
-        if let Some(outputs) = known.and_then(|outputs| outputs.downcast().ok()) {
-            return Ok(outputs);
+        let known = outputs.get(&shuffle);
+        if let Some(outputs) = known.filter(|outputs| (***outputs).type_id() == outputs_type) {
+            return Ok(Arc::clone(outputs));
         }
         let Some(of_shuffle) = self.by_shuffle.get(&shuffle.number()) else {
             // The stage did not need this shuffle while the persisted data that was computed from it existed.
             return Err(Error::new(ErrorKind::MapOutputLost));
         };
-        let imported = Arc::new(import(MapBlocks(of_shuffle))?);
-        outputs.insert(shuffle, Arc::<O>::clone(&imported));
+        let imported = import(MapBlocks(of_shuffle))?;
+        outputs.insert(shuffle, Arc::clone(&imported));
         Ok(imported)
     }
 }

@@ -65,7 +65,7 @@ fn cut<T>(records: &[T], percent: usize) -> (&[T], &[T]) {
 
 /// Calls a generic `check` with the bag of `records` in `shape`, and with `records`. The bag with both kinds of source is of
 /// its own type, all others are a `Bag<T>`: each further type takes long to compile.
-macro_rules! check_shaped {
+macro_rules! check_both_types {
     ($check:ident, $context:expr, $shape:expr, $records:expr) => {{
         let (context, records) = ($context, &$records[..]);
         match $shape {
@@ -77,6 +77,17 @@ macro_rules! check_shaped {
             shape => $check(&boxed(context, shape, records), records),
         }
     }};
+}
+
+/// Like `check_both_types`, but in a sample, each bag is a `Bag<T>`.
+macro_rules! check_shaped {
+    ($check:ident, $context:expr, $shape:expr, $records:expr) => {
+        if cfg!(sampled) {
+            $check(&boxed($context, $shape, &$records), &$records)
+        } else {
+            check_both_types!($check, $context, $shape, $records)
+        }
+    };
 }
 
 /// Returns the bag of `records` in `shape`, as a `Bag<T>`.
@@ -388,7 +399,7 @@ fn narrow_methods_are_those_of_iterators() {
         || (shapes(), numbers()),
         |context, (shape, records)| {
             check_shaped!(maps_and_filters, context, shape, records)?;
-            check_shaped!(looks_and_pairs, context, shape, records)?;
+            check_both_types!(looks_and_pairs, context, shape, records)?;
             check_shaped!(positions, context, shape, records)?;
             check_shaped!(whole_partitions, context, shape, records)
         },
@@ -544,7 +555,7 @@ fn actions_are_those_of_iterators() {
     holds(
         || (shapes(), numbers()),
         |context, (shape, records)| {
-            check_shaped!(takes, context, shape, records)?;
+            check_both_types!(takes, context, shape, records)?;
             check_shaped!(ranks, context, shape, records)?;
             check_shaped!(folds, context, shape, records)
         },
@@ -566,6 +577,9 @@ fn actions_are_those_of_iterators_for_other_types() {
             assert_eq!(bag.fold(String::new(), |a, b| a + &b)?, words.concat());
             let bag = boxed(context, shape, &tuples);
             takes(&bag, &tuples)?;
+            if cfg!(sampled) {
+                return Ok(());
+            }
             ranks(&bag, &tuples)
         },
     );
@@ -589,10 +603,12 @@ fn groups<K: Ord + Clone, V: Clone>(pairs: &[(K, V)]) -> BTreeMap<K, Vec<V>> {
 }
 
 fn map_values<K: Ord, V, U>(groups: BTreeMap<K, V>, op: impl Fn(V) -> U) -> BTreeMap<K, U> {
-    groups
-        .into_iter()
-        .map(|(key, values)| (key, op(values)))
-        .collect()
+    let mut mapped = BTreeMap::new();
+    // `collect` would sort them, which is compiled for each closure.
+    for (key, values) in groups {
+        mapped.insert(key, op(values));
+    }
+    mapped
 }
 
 fn by_value<T, P>(bag: &Bag<T, P>, records: &[T]) -> Result<()>
@@ -691,6 +707,9 @@ fn keyed_methods_are_those_of_maps_for_other_keys() {
                 .map(|word| (word.clone(), word.repeat(2)))
                 .collect();
             by_key(&boxed(context, shape, &pairs), &pairs)?;
+            if cfg!(sampled) {
+                return Ok(());
+            }
             let pairs: Vec<_> = tuples
                 .iter()
                 .map(|pair| (pair.clone(), pair.1.clone()))
@@ -923,8 +942,11 @@ fn text_from_memory_is_a_bag_of_slices() {
         || (shapes(), lines()),
         |context, (shape, lines)| {
             let bag = boxed(context, shape, &lines).flat_map_str(|line, emit| emit(&line));
-            text(&bag, &lines)?;
-            text_by_value(&bag, &lines)?;
+            // The bag of files is of a type of its own, too.
+            if cfg!(not(sampled)) {
+                text(&bag, &lines)?;
+                text_by_value(&bag, &lines)?;
+            }
             let bag = bag.boxed();
             text(&bag, &lines)?;
             text_by_value(&bag, &lines)
@@ -1043,7 +1065,10 @@ fn ranges_of_any_integer_are_those_of_std() {
         )*};
     }
     on_every_executor_and_processes(|context| {
-        check!(context: u8 u16 u32 u64 usize i8 i16 i32 i64 isize);
+        check!(context: u8 u64 i64);
+        if cfg!(not(sampled)) {
+            check!(context: u16 u32 usize i8 i16 i32 isize);
+        }
         let most = u128::MAX;
         assert_eq!(
             context.range(most - 2..=most).collect().expect("no error"),

@@ -229,15 +229,20 @@ where
 #[test]
 fn states_initial_values_and_results_are_right_or_refused() {
     on_every_executor_and_processes(|context| {
+        assert_states(context, &HashMap::from([(1, Event::View(3))]), "Event");
+        assert_states(context, &("state".to_owned(), rows()), "Row");
+        assert_states(context, &Longer(vec![1, 2]), "Longer");
+        // This type is correct.
+        assert_states(context, &(1..=5_u64, [Some('x'); 3]), "");
+        if cfg!(sampled) {
+            return;
+        }
         assert_states(context, &SHIFTED, "Shifted");
         assert_states(context, &vec![SHIFTED; 3], "Shifted");
         assert_states(context, &Some(Box::new(SHIFTED)), "Shifted");
-        assert_states(context, &HashMap::from([(1, Event::View(3))]), "Event");
-        assert_states(context, &("state".to_owned(), rows()), "Row");
         assert_states(context, &BTreeMap::from([(1, rows().pop())]), "Row");
         assert_states(context, &Seconds(77), "Seconds");
-        assert_states(context, &Longer(vec![1, 2]), "Longer");
-        // These types are correct.
+        // This one, too.
         assert_states(
             context,
             &(0..99)
@@ -245,7 +250,6 @@ fn states_initial_values_and_results_are_right_or_refused() {
                 .collect::<HashMap<_, _>>(),
             "",
         );
-        assert_states(context, &(1..=5_u64, [Some('x'); 3]), "");
     });
 }
 
@@ -279,16 +283,19 @@ fn records_in_memory_are_right_or_refused() {
         );
         assert_records(context, vec![None, None, Some(SHIFTED)], "Shifted");
         assert_records(context, rows(), "Row");
-        assert_records(context, vec![Vec::new(), rows()], "Row");
         assert_records(context, vec![Seconds(5), Seconds(9)], "Seconds");
         assert_records(context, vec![Seconds(0), Seconds(0), Seconds(9)], "Seconds");
+        assert_records(context, vec![Longer(vec![]), Longer(vec![1])], "Longer");
+        assert_records(context, vec![(), ()], "");
+        if cfg!(sampled) {
+            return;
+        }
+        assert_records(context, vec![Vec::new(), rows()], "Row");
         let mut options = vec![None; 99];
         options.extend([Some(Seconds(1)), Some(Seconds(1))]);
         assert_records(context, options, "Seconds");
         let lists = (0..99).map(|n| vec![Seconds(n); n as usize / 98]);
         assert_records(context, lists.collect(), "Seconds");
-        assert_records(context, vec![Longer(vec![]), Longer(vec![1])], "Longer");
-        assert_records(context, vec![(), ()], "");
         assert_records(context, vec![((), [0_u8; 0]); 70], "");
         assert_records(
             context,

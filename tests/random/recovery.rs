@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use crate::common::{
-    Files, ON_PURPOSE, concatenation, on_every_executor_and_processes, quiet_panics,
+    Files, ON_PURPOSE, all_settings, concatenation, on_every_executor_and_processes, quiet_panics,
     within_the_limit,
 };
 use holdall::{
@@ -480,7 +480,10 @@ const DAMAGES: [Damage; 3] = [Damage::Flip, Damage::Truncate, Damage::Remove];
 const MOMENTS: [Moment; 3] = [Moment::First, Moment::Midway, Moment::Late];
 
 fn executors() -> Vec<Executor> {
-    let mut executors = vec![Executor::Inline, Executor::Threads(2), Executor::Threads(4)];
+    let mut executors = vec![Executor::Inline, Executor::Threads(2)];
+    if all_settings() {
+        executors.push(Executor::Threads(4));
+    }
     if cfg!(target_os = "linux") {
         executors.push(Executor::Processes(2));
     }
@@ -782,22 +785,26 @@ trait Nothing: Copy + fmt::Debug + Ord + Serialize + DeserializeOwned + Send + S
 }
 
 macro_rules! nothing {
-    ($($type:ty = $value:expr),* $(,)?) => {
+    ($($type:ty = $value:expr),*; $($other:ty = $other_value:expr),* $(,)?) => {
         $(impl Nothing for $type { const VALUE: Self = $value; })*
+        $(impl Nothing for $other { const VALUE: Self = $other_value; })*
 
         fn check_all(context: &Context) {
             $(check_nothing::<$type>(context);)*
+            if cfg!(not(sampled)) {
+                $(check_nothing::<$other>(context);)*
+            }
         }
     };
 }
 
 nothing! {
     () = (),
+    ((), Unit, [Skipped; 2]) = ((), Unit, [Skipped { skipped: 0 }; 2]);
     Unit = Unit,
     ((), ()) = ((), ()),
     [u8; 0] = [],
     Skipped = Skipped { skipped: 0 },
-    ((), Unit, [Skipped; 2]) = ((), Unit, [Skipped { skipped: 0 }; 2]),
     std::marker::PhantomData<String> = std::marker::PhantomData,
 }
 

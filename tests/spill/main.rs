@@ -65,7 +65,7 @@ fn on_every_budget(spills: Spills, behaviour: impl Fn(&Context) + Clone + Send +
     for (executor, threads) in EXECUTORS {
         let least = MIN_THREAD_BYTES * threads;
         let budgets = match executor {
-            Executor::Threads(1) if !all_settings() => vec![],
+            Executor::Threads(1 | 3) if !all_settings() => vec![],
             Executor::Threads(2) if all_settings() => vec![least, 2 * least, PLENTY_BYTES],
             Executor::Threads(2) => vec![least, PLENTY_BYTES],
             _ => vec![least],

@@ -132,13 +132,13 @@ impl<V: Data> CombinerOutputs<V> {
                 Content::File(run) => RangeInput::run(&run),
             });
         let merger = Merger {
-            combine,
+            combine: combine.merging(),
             partitioner,
             resources,
             table_size: &self.table_size,
             room: None,
         };
-        merger.merge_all(sources.collect(), |key, value| each((key, value)))
+        merger.merge_all::<C::Key>(sources.collect(), |key, value| each((key, value)))
     }
 }
 

@@ -72,13 +72,13 @@ impl OrderedOutputs {
             && let Some(room) = room_for_ranges::<C::Combined>(entries, resources)
         {
             let merger = Merger {
-                combine,
+                combine: combine.merging(),
                 partitioner: self.groups.layout().partitioner,
                 resources,
                 table_size: &self.table_size,
                 room: Some(&room),
             };
-            return merger.merge_all(vec![RangeInput::chunks(Arc::clone(entries))], each);
+            return merger.merge_all::<C::Key>(vec![RangeInput::chunks(Arc::clone(entries))], each);
         }
         while groups.next_group()? {
             let key = C::Key::from_bytes(groups.key())?;

@@ -27,8 +27,8 @@ impl TableSize {
 }
 
 /// Merges the sources of one partition.
-pub(crate) struct Merger<'m, C> {
-    pub(crate) combine: &'m C,
+pub(crate) struct Merger<'m, M> {
+    pub(crate) combine: &'m M,
     pub(crate) partitioner: HashPartitioner,
     pub(crate) resources: &'m Resources,
     pub(crate) table_size: &'m TableSize,

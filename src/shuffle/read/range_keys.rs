@@ -18,7 +18,7 @@ use crate::shuffle::memory::hints::HUGE_PAGE_BYTES;
 use crate::shuffle::table::hash_table::{HashedKey, SortedKeys, Table};
 use crate::shuffle::table::probe_batch::ProbeBatch;
 use crate::shuffle::table::slot::Slot;
-use crate::shuffle::write::combine::Combine;
+use crate::shuffle::write::combine::MergeCombined;
 use crate::storage::memory::Reservation;
 use crate::storage::run::{Run, RunFile};
 use crate::task::{Flow, Resources, StopCheck};
@@ -35,27 +35,27 @@ const MAX_ENTRIES_OF_KEY: usize = 2;
 const FIRST_LOOK_BYTES: usize = 64 * RANGE_BYTES;
 
 /// The keys of one range: entries to be sorted, or a table. Runs hold the keys that did not fit into memory.
-pub(crate) struct RangeKeys<'m, C: Combine> {
-    merger: &'m Merger<'m, C>,
+pub(crate) struct RangeKeys<'m, M: MergeCombined> {
+    merger: &'m Merger<'m, M>,
     /// `true` while entries are sorted, because few keys repeat.
     sorts: bool,
-    entries: RangeEntries<C::Combined>,
+    entries: RangeEntries<M::Combined>,
     /// Length of the entries, in bytes, at which the next check for repeated keys runs.
     look_bytes: usize,
     /// Memory of the entries that are being moved into the table, in bytes.
     flushed_bytes: usize,
-    table: Table<C::Combined>,
+    table: Table<M::Combined>,
     /// `true` if entries are buffered in the batch. They are only if the table is too large for the cache.
     waits: bool,
-    batch: ProbeBatch<C::Combined>,
+    batch: ProbeBatch<M::Combined>,
     reservation: Reservation,
     runs: Vec<Run>,
     /// `false` if all hash ranks are almost equal, or if the merger has memory for any range.
     may_spill: bool,
 }
 
-impl<'m, C: Combine> RangeKeys<'m, C> {
-    pub(crate) fn new(merger: &'m Merger<'m, C>, may_spill: bool) -> Self {
+impl<'m, M: MergeCombined> RangeKeys<'m, M> {
+    pub(crate) fn new(merger: &'m Merger<'m, M>, may_spill: bool) -> Self {
         let table_bytes = merger.table_size.bytes();
         let mut keys = Self {
             may_spill,
@@ -85,13 +85,13 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
     }
 
     /// Returns the function that merges a value into an earlier one of the same key.
-    fn merge(&self) -> impl Fn(&mut Option<C::Combined>, C::Combined) + Copy + use<'m, C> {
+    fn merge(&self) -> impl Fn(&mut Option<M::Combined>, M::Combined) + Copy + use<'m, M> {
         let combine = self.merger.combine;
         |combined, later| combine.merge(combined, later)
     }
 
     /// Switches to the table, also for later ranges and partitions, because keys repeat. Returns the entries.
-    fn stop_sorting(&mut self) -> RangeEntries<C::Combined> {
+    fn stop_sorting(&mut self) -> RangeEntries<M::Combined> {
         self.merger.table_size.note(1);
         self.sorts = false;
         std::mem::take(&mut self.entries)
@@ -103,14 +103,14 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
         &mut self,
         hashed: HashedKey,
         key: &[u8],
-        value: C::Combined,
+        value: M::Combined,
     ) -> Result<()> {
         self.put(hashed, key, value)
     }
 
     /// Adds an entry.
     #[inline(always)]
-    pub(crate) fn put(&mut self, hashed: HashedKey, key: &[u8], value: C::Combined) -> Result<()> {
+    pub(crate) fn put(&mut self, hashed: HashedKey, key: &[u8], value: M::Combined) -> Result<()> {
         if !self.sorts {
             return self.combine(hashed, key, value);
         }
@@ -134,12 +134,12 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
             && let Some(slot) = self.table.get_mut(&hashed, long)
         {
             let combine = self.merger.combine;
-            return C::Entry::decode_then(value, |entry| {
+            return M::Entry::decode_then(value, |entry| {
                 combine.merge(slot, combine.combined(entry));
             });
         }
         let combine = self.merger.combine;
-        let value = C::Entry::decode_then(value, |entry| combine.combined(entry))?;
+        let value = M::Entry::decode_then(value, |entry| combine.combined(entry))?;
         self.put(hashed, key, value)
     }
 
@@ -151,7 +151,7 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
     /// in the order of their hash ranks.
     #[cold]
     #[inline(never)]
-    fn make_room_to_sort(&mut self, rank: HashRank, key: &[u8], value: C::Combined) -> Result<()> {
+    fn make_room_to_sort(&mut self, rank: HashRank, key: &[u8], value: M::Combined) -> Result<()> {
         let wanted = self.entries.next_bytes(key.len());
         let is_granted = self.reserve(wanted);
         if !is_granted || wanted > self.look_bytes {
@@ -172,7 +172,7 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
     /// Flushes the entries, which have `keys` keys, into a table of the right size. Returns `false` if there is no
     /// memory for both.
     fn flush_tables(&mut self, keys: usize) -> Result<bool> {
-        let table_bytes = Table::<C::Combined>::bytes_for(keys);
+        let table_bytes = Table::<M::Combined>::bytes_for(keys);
         let entries_bytes = self.entries.memory_bytes();
         // Long keys are copied.
         let is_granted = self.reserve(2 * entries_bytes + table_bytes);
@@ -205,7 +205,7 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
 
     /// Combines an entry with those in the table. It may stay buffered until the next [`flush`](Self::flush).
     #[inline(always)]
-    fn combine(&mut self, hashed: HashedKey, key: &[u8], value: C::Combined) -> Result<()> {
+    fn combine(&mut self, hashed: HashedKey, key: &[u8], value: M::Combined) -> Result<()> {
         if !self.waits {
             return self.upsert(&hashed, &key[..hashed.long_len()], value);
         }
@@ -230,7 +230,7 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
     }
 
     #[inline(always)]
-    fn upsert(&mut self, hashed: &HashedKey, long: &[u8], mut value: C::Combined) -> Result<()> {
+    fn upsert(&mut self, hashed: &HashedKey, long: &[u8], mut value: M::Combined) -> Result<()> {
         let combine = self.merger.combine;
         let merge = |slot: &mut Slot<_>, later| combine.merge(slot, later);
         while let Err(again) = self.table.upsert(hashed, long, value, |value| value, merge) {
@@ -298,7 +298,7 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
     /// Calls `each` with every key and its value, and removes them.
     pub(crate) fn drain<F>(&mut self, each: &mut F) -> Flow
     where
-        F: FnMut(&[u8], C::Combined) -> Flow,
+        F: FnMut(&[u8], M::Combined) -> Flow,
     {
         if !self.sorts {
             return drain(&mut self.table.sorted(), each);

@@ -21,7 +21,7 @@ use crate::shuffle::key::partitioner::HashRank;
 use crate::shuffle::memory::slab::SlabSpan;
 use crate::shuffle::outputs::part::Share;
 use crate::shuffle::table::hash_table::{HashedKey, SortedKeys, Table};
-use crate::shuffle::write::combine::Combine;
+use crate::shuffle::write::combine::MergeCombined;
 use crate::storage::memory::Reservation;
 use crate::storage::run::{Run, RunFile};
 use crate::task::Flow;
@@ -70,11 +70,11 @@ impl<V: Data> RangeInput<V> {
     }
 
     /// Adds the keys of a range to `to`.
-    fn take_range<C: Combine<Combined = V>>(
+    fn take_range<M: MergeCombined<Combined = V>>(
         &mut self,
         range: PlaceRange,
-        merger: &Merger<'_, C>,
-        to: &mut RangeKeys<'_, C>,
+        merger: &Merger<'_, M>,
+        to: &mut RangeKeys<'_, M>,
     ) -> Result<()> {
         let last = range.last();
         let stop = &merger.resources.stop;
@@ -131,18 +131,18 @@ pub(crate) fn most_bytes<V>(entries: usize) -> usize {
     Table::<V>::bytes_for(entries) + RangeEntries::<V>::bytes_for(entries)
 }
 
-impl<C: Combine> Merger<'_, C> {
+impl<M: MergeCombined> Merger<'_, M> {
     /// Calls `each` with every key of a partition, in ascending order of (hash rank, key), and with its values merged.
-    pub(crate) fn merge_all(
+    pub(crate) fn merge_all<K: Key + ?Sized>(
         &self,
-        sources: Vec<RangeInput<C::Combined>>,
-        mut each: impl FnMut(Owned<C::Key>, C::Combined) -> Flow,
+        sources: Vec<RangeInput<M::Combined>>,
+        mut each: impl FnMut(Owned<K>, M::Combined) -> Flow,
     ) -> Result<Flow> {
         let (sources, _for_readers) = self.compacted(sources, PlaceRange::default())?;
         let mut outcome = Ok(());
         let mut checks = self.resources.stop.checks();
         let mut each_key =
-            |key: &[u8], value| match checks.count().and_then(|()| C::Key::from_bytes(key)) {
+            |key: &[u8], value| match checks.count().and_then(|()| K::from_bytes(key)) {
                 Ok(key) => each(key, value),
                 Err(error) => {
                     outcome = Err(error);
@@ -157,9 +157,9 @@ impl<C: Combine> Merger<'_, C> {
     /// hash ranks must be in `within`.
     fn compacted(
         &self,
-        sources: Vec<RangeInput<C::Combined>>,
+        sources: Vec<RangeInput<M::Combined>>,
         within: PlaceRange,
-    ) -> Result<(Vec<RangeInput<C::Combined>>, Reservation)> {
+    ) -> Result<(Vec<RangeInput<M::Combined>>, Reservation)> {
         let runs = sources.iter().filter(|source| source.is_run()).count();
         let (fan_in, for_readers) = fan_in(runs, self.resources);
         let in_memory = sources.len() - runs;
@@ -181,12 +181,12 @@ impl<C: Combine> Merger<'_, C> {
     /// All hash ranks must be in `within`.
     pub(crate) fn merge<F>(
         &self,
-        sources: Vec<RangeInput<C::Combined>>,
+        sources: Vec<RangeInput<M::Combined>>,
         within: PlaceRange,
         each: &mut F,
     ) -> Result<Flow>
     where
-        F: FnMut(&[u8], C::Combined) -> Flow,
+        F: FnMut(&[u8], M::Combined) -> Flow,
     {
         self.merge_in_parts(sources, within, 0, each)
     }
@@ -194,13 +194,13 @@ impl<C: Combine> Merger<'_, C> {
     /// Like [`merge`](Self::merge), but divides `within` by at least `least_bits` bits.
     fn merge_in_parts<F>(
         &self,
-        mut sources: Vec<RangeInput<C::Combined>>,
+        mut sources: Vec<RangeInput<M::Combined>>,
         within: PlaceRange,
         least_bits: u32,
         each: &mut F,
     ) -> Result<Flow>
     where
-        F: FnMut(&[u8], C::Combined) -> Flow,
+        F: FnMut(&[u8], M::Combined) -> Flow,
     {
         if let [RangeInput::Table { keys, .. }] = &mut sources[..] {
             return Ok(drain(keys, each));
@@ -256,9 +256,9 @@ fn range_bits<V: Data>(sources: &mut [RangeInput<V>], within: PlaceRange) -> Res
     Ok(bits.min(most_bits.min(MAX_BITS).saturating_sub(within.bits)))
 }
 
-fn merge_to_run<C: Combine>(
-    sources: Vec<RangeInput<C::Combined>>,
-    merger: &Merger<'_, C>,
+fn merge_to_run<M: MergeCombined>(
+    sources: Vec<RangeInput<M::Combined>>,
+    merger: &Merger<'_, M>,
     within: PlaceRange,
     file: &mut RunFile,
 ) -> Result<Run> {
@@ -282,7 +282,7 @@ mod tests {
     use crate::shuffle::read::merger::TableSize;
     use crate::shuffle::table::accumulator::Accumulator;
     use crate::shuffle::table::slot::Slot;
-    use crate::shuffle::write::combine::combined_entries;
+    use crate::shuffle::write::combine::{Combine, combined_entries};
     use crate::storage::memory::MemoryBudget;
     use crate::task::Resources;
 

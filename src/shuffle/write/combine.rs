@@ -59,11 +59,74 @@ pub(crate) trait Combine: Portable + Send + Sync + 'static {
 
     /// Returns the combined value of an entry.
     fn combined(&self, entry: Self::Entry) -> Self::Combined;
+
+    /// What merges combined values on the reduce side: `Self`, or something that does not depend on the type of the keys.
+    type Merging: MergeCombined<Combined = Self::Combined, Entry = Self::Entry>;
+
+    fn merging(&self) -> &Self::Merging;
 }
 
-/// Implements the entries of a [`Combine`] as combined values.
+/// Merges the combined values of a key, of whatever type the key is. The code that merges is compiled once for each such
+/// type, not for each [`Combine`].
+pub(crate) trait MergeCombined {
+    type Combined: Data;
+    type Entry: EntryValue;
+
+    /// [`Combine::merge`].
+    fn merge(&self, combined: &mut impl Accumulator<Self::Combined>, later: Self::Combined);
+
+    /// [`Combine::combined`].
+    fn combined(&self, entry: Self::Entry) -> Self::Combined;
+}
+
+impl<C: Combine> MergeCombined for C {
+    type Combined = C::Combined;
+    type Entry = C::Entry;
+
+    #[inline(always)]
+    fn merge(&self, combined: &mut impl Accumulator<C::Combined>, later: C::Combined) {
+        Combine::merge(self, combined, later);
+    }
+
+    #[inline(always)]
+    fn combined(&self, entry: C::Entry) -> C::Combined {
+        Combine::combined(self, entry)
+    }
+}
+
+/// Implements the entries of a [`Combine`] as combined values, and what merges them: `Self`, or the given constant of the
+/// given type.
 macro_rules! combined_entries {
     () => {
+        type Merging = Self;
+
+        #[inline(always)]
+        fn merging(&self) -> &Self {
+            self
+        }
+
+        combined_entries!(only);
+    };
+    ($merging:expr, $type:ty) => {
+        type Merging = $type;
+
+        #[inline(always)]
+        fn merging(&self) -> &$type {
+            &$merging
+        }
+
+        #[inline(always)]
+        fn merge(
+            &self,
+            combined: &mut impl $crate::shuffle::Accumulator<Self::Combined>,
+            later: Self::Combined,
+        ) {
+            $crate::shuffle::MergeCombined::merge(self.merging(), combined, later);
+        }
+
+        combined_entries!(only);
+    };
+    (only) => {
         type Entry = Self::Combined;
 
         #[inline(always)]
@@ -145,6 +208,13 @@ impl<C: Combine<Value: Data>> Combine for EntriesOfValues<C> {
             RecordOrCombined::Record(value) => self.0.create(value),
             RecordOrCombined::Combined(combined) => combined,
         }
+    }
+
+    type Merging = Self;
+
+    #[inline(always)]
+    fn merging(&self) -> &Self {
+        self
     }
 }
 
