@@ -129,11 +129,12 @@
 //! The values of a key are combined in the order of the bag. A combining closure must therefore be associative, but
 //! need not be commutative. First, the values within each partition are combined (with more than 31 partitions, if
 //! their number is known, within two or more neighbouring partitions: four of 64, and eight of 128 to 4,096). Then these
-//! results are combined, from first to last. How values are grouped depends only on the partitions and their contents, with one exception: if the keys of a
-//! partition, or of such neighbours, exceed the thread's share of the memory budget, the budget matters too.
-//! Floating-point sums *by key* may then differ in their last digits with the memory budget, the number of threads, and
-//! the other jobs that share the budget. To get the same digits every time, use smaller partitions, sum integers, or use
-//! [`sum_exact`](PerKey::sum_exact), which does not depend on the partitioning either.
+//! results are combined, from first to last. How values are grouped depends only on the partitions and their contents,
+//! with one exception: if the keys of a partition, or of such neighbours, exceed the thread's share of the memory
+//! budget, the budget matters too. Floating-point sums *by key* may then differ in their last digits with the memory
+//! budget, the number of threads, and the other jobs that share the budget. To get the same digits every time, use
+//! smaller partitions, sum integers, or use [`sum_exact`](PerKey::sum_exact), which does not depend on the partitioning
+//! either.
 //!
 //! # Closures
 //!

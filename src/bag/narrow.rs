@@ -35,9 +35,9 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Passes `state` to the closures of the next method, as their first argument.
     ///
     /// The next method may be a transformation or an action. [`BagWith`] lists the few methods with closures that take no
-    /// state, and what to write instead. The bag that a transformation returns no longer carries the state. If jobs run in this process, a `move` closure can capture the value
-    /// instead. Closures for [worker processes](crate#worker-processes) must not capture anything; `state` is sent to
-    /// the workers by serde.
+    /// state, and what to write instead. The bag that a transformation returns no longer carries the state. If jobs run
+    /// in this process, a `move` closure can capture the value instead. Closures for [worker
+    /// processes](crate#worker-processes) must not capture anything; `state` is sent to the workers by serde.
     ///
     /// # Examples
     ///

@@ -19,9 +19,9 @@ use crate::task::Site;
 /// # Errors
 ///
 /// An action fails with [`NotRepeatable`](crate::ErrorKind::NotRepeatable) if a partition that was read to its end has
-/// another number of records the second time, with [`StreamReadTwice`](crate::ErrorKind::StreamReadTwice) if the bag reads a pipe, and with
-/// [`BroadcastTooLarge`](crate::ErrorKind::BroadcastTooLarge) if the records at the ends of all partitions together
-/// exceed half of the memory budget.
+/// another number of records the second time, with [`StreamReadTwice`](crate::ErrorKind::StreamReadTwice) if the bag
+/// reads a pipe, and with [`BroadcastTooLarge`](crate::ErrorKind::BroadcastTooLarge) if the records at the ends of all
+/// partitions together exceed half of the memory budget.
 impl<T, P> Bag<T, P>
 where
     T: Record<Owned: Data + Clone + Sync> + ?Sized,

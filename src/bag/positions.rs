@@ -101,8 +101,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 
     /// Drops the first `n` records. Keeps partitions and order.
     ///
-    /// A separate stage first counts up to `n` records of each partition, unless their number is known. To skip the first line of each file, use
-    /// [`TextReader::skip_header`](crate::TextReader::skip_header).
+    /// A separate stage first counts up to `n` records of each partition, unless their number is known. To skip the
+    /// first line of each file, use [`TextReader::skip_header`](crate::TextReader::skip_header).
     ///
     /// # Examples
     ///

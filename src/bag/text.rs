@@ -82,8 +82,8 @@ impl TextReader {
         self
     }
 
-    /// Sets the text that ends a record, at least one byte. Default: `"\n"`. With the default, a `\r` before the `\n` also belongs to the
-    /// ending. With any other delimiter, nothing else is removed from the record.
+    /// Sets the text that ends a record, at least one byte. Default: `"\n"`. With the default, a `\r` before the `\n`
+    /// also belongs to the ending. With any other delimiter, nothing else is removed from the record.
     ///
     /// If the delimiter can overlap itself, as `"\n\n"` can, each large file is read in one partition.
     ///
