@@ -24,7 +24,7 @@ const BLOCK_BYTES: usize = 64 << 10;
 /// The schema is that of the type, which `#[derive(AvroSchema)]` of the crate `apache-avro` defines, or a given one. The
 /// directory appears as a whole or not at all, as that of [`write_text`](Bag::write_text), on any file system of the context.
 /// The markers between blocks are random, as the format demands. [`AvroReader`](crate::AvroReader) has an example.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[must_use = "a writer does nothing until it is given a bag"]
 pub struct AvroWriter {
     codec: Codec,
@@ -59,15 +59,6 @@ impl From<Codec> for apache_avro::Codec {
             Codec::Zstandard => Self::Zstandard(ZstandardSettings::default()),
             Codec::Bzip2 => Self::Bzip2(Bzip2Settings::default()),
             Codec::Xz => Self::Xz(XzSettings::default()),
-        }
-    }
-}
-
-impl Default for AvroWriter {
-    fn default() -> Self {
-        Self {
-            codec: Codec::default(),
-            output: OutputOptions::default(),
         }
     }
 }
