@@ -50,18 +50,10 @@ const WAITING_PIECES: usize = 4;
 /// assert_eq!(read_parquet("flights")?.count()?, 1);
 /// # Ok::<(), holdall::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 #[must_use = "a writer does nothing until it is given a frame"]
 pub struct FrameWriter {
     output: OutputOptions,
-}
-
-impl Default for FrameWriter {
-    fn default() -> Self {
-        Self {
-            output: OutputOptions::default(),
-        }
-    }
 }
 
 /// The format of an output.
