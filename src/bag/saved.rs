@@ -7,7 +7,7 @@ use std::path::Path;
 use super::output::{Sink, Written};
 use super::resume::Resumable;
 use super::{Bag, Context};
-use crate::error::{BoxError, Result};
+use crate::error::{BoxError, PlaceError as _, Result};
 use crate::files::{FinishedFile, NewOutput, OutputOptions, attempt_name, part_digits};
 use crate::lineage::Node;
 use crate::operators::actions::SaveRecords;
@@ -87,7 +87,8 @@ impl Context {
     }
 
     fn load_at<T: Storable + ?Sized>(&self, site: Site, path: &Path) -> Result<Bag<T, Saved<T>>> {
-        let (pipeline, keyed) = open_saved::<T>(path, &self.file_systems(), site)?;
+        let opened = open_saved::<T>(path, &self.file_systems(), site);
+        let (pipeline, keyed) = opened.at(site)?;
         let detail = path.display().to_string();
         let partitions = pipeline.partitions();
         let node = Node::source(site, detail, partitions, pipeline.bytes());

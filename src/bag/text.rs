@@ -132,7 +132,7 @@ impl TextReader {
     /// let lines = TextReader::new().invalid_utf8(InvalidUtf8::Skip).read(&path)?;
     /// assert_eq!(lines.collect()?, ["good"]);
     /// let error = TextReader::new().read(&path)?.collect().unwrap_err();
-    /// assert!(error.to_string().ends_with("invalid UTF-8 at byte 6"));
+    /// assert!(error.to_string().contains("invalid UTF-8 at byte 6 in read_text at "));
     /// # Ok::<(), holdall::Error>(())
     /// ```
     pub fn invalid_utf8(mut self, invalid_utf8: InvalidUtf8) -> Self {
@@ -368,10 +368,11 @@ impl TextReader {
         options.file_systems = file_systems.of(&inputs);
         let bytes = files.iter().map(|file| file.bytes).sum();
         let pipeline = ReadText {
-            portions: plan(&files, &options)?,
+            portions: plan(&files, &options).at(site)?,
             delimiter: Delimiter::new(&options.delimiter),
             options,
             records: PhantomData,
+            site,
         };
         let detail = read_text::describe(files.len(), bytes);
         let node = Node::source(site, detail, Pipeline::partitions(&pipeline), Some(bytes));

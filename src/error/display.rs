@@ -14,21 +14,23 @@ impl fmt::Display for ErrorKind {
                 path,
                 offset,
                 source,
+                context,
             } => {
                 write!(f, "cannot {operation} {}", path.display())?;
                 if let Some(offset) = offset {
                     write!(f, " at byte {offset}")?;
                 }
-                write!(f, ": {source}")
+                write!(f, "{context}: {source}")
             }
             Self::UnknownScheme {
                 path,
                 scheme,
                 known,
+                context,
             } => {
                 write!(
                     f,
-                    "cannot use {}: the context has no file system for {scheme}://, only for file://",
+                    "cannot use {}{context}: the context has no file system for {scheme}://, only for file://",
                     path.display()
                 )?;
                 known.iter().try_for_each(|known| write!(f, ", {known}://"))?;
@@ -44,21 +46,28 @@ impl fmt::Display for ErrorKind {
             Self::InvalidPattern { pattern, reason } => {
                 write!(f, "invalid file name pattern {pattern}: {reason}")
             }
-            Self::InvalidUtf8 { path, offset } => {
-                write!(f, "{}: invalid UTF-8 at byte {offset}", path.display())
-            }
+            Self::InvalidUtf8 {
+                path,
+                offset,
+                context,
+            } => write!(
+                f,
+                "{}: invalid UTF-8 at byte {offset}{context}",
+                path.display()
+            ),
             Self::LineTooLong {
                 path,
                 offset,
                 limit_bytes,
+                context,
             } => write!(
                 f,
-                "{}: the line at byte {offset} is longer than the limit of {limit_bytes} bytes",
+                "{}: the line at byte {offset} is longer than the limit of {limit_bytes} bytes{context}",
                 path.display()
             ),
-            Self::InputChanged { path } => write!(
+            Self::InputChanged { path, context } => write!(
                 f,
-                "cannot read {}: it has changed since the bag was created; \
+                "cannot read {}{context}: it has changed since the bag was created; \
                  create the bag again, or read a copy of the file",
                 path.display()
             ),
@@ -66,8 +75,9 @@ impl fmt::Display for ErrorKind {
                 path,
                 planned_bytes,
                 found_bytes,
+                context,
             } => {
-                write!(f, "cannot read {}: ", path.display())?;
+                write!(f, "cannot read {}{context}: ", path.display())?;
                 match found_bytes {
                     None => f.write_str("it does not exist on the machine of a worker")?,
                     Some(found) => write!(
@@ -81,35 +91,45 @@ impl fmt::Display for ErrorKind {
                     "; use a path that all machines share, or copies with the same time of modification",
                 )
             }
-            Self::StreamReadTwice { path } => write!(
+            Self::StreamReadTwice { path, context } => write!(
                 f,
-                "cannot read {} a second time: a pipe or device can be read only once; \
+                "cannot read {} a second time{context}: a pipe or device can be read only once; \
                  call `persist` on the bag before the first action, and use the bag that it returns",
                 path.display()
             ),
-            Self::UnsupportedFormat { path, format } => write!(
+            Self::UnsupportedFormat {
+                path,
+                format,
+                context,
+            } => write!(
                 f,
-                "{}: cannot read {format} files{}",
+                "{}: cannot read {format} files{}{context}{}",
                 path.display(),
+                if is_text(format) { " as text" } else { "" },
                 advice_on(format)
             ),
             Self::OutputExists {
                 path,
                 is_appended: true,
+                context,
             } => write!(
                 f,
-                "cannot add to {}: another job has added files to it in the meantime; run the job again",
+                "cannot add to {}{context}: another job has added files to it in the meantime; run the job again",
                 path.display()
             ),
-            Self::OutputExists { path, .. } => write!(
+            Self::OutputExists { path, context, .. } => write!(
                 f,
-                "cannot write to {}: it already exists; \
+                "cannot write to {}{context}: it already exists; \
                  choose another path, or replace it with `overwrite(true)` of the writer",
                 path.display()
             ),
-            Self::NotAnOutput { path, found } => write!(
+            Self::NotAnOutput {
+                path,
+                found,
+                context,
+            } => write!(
                 f,
-                "cannot replace {} or add to it: it contains {}, which is not an output file of the same format; \
+                "cannot replace {} or add to it{context}: it contains {}, which is not an output file of the same format; \
                  move that file, or choose another directory",
                 path.display(),
                 found.display()
@@ -118,29 +138,32 @@ impl fmt::Display for ErrorKind {
                 path,
                 offset,
                 reason,
+                context,
             } => {
                 write!(f, "cannot load the saved bag {}", path.display())?;
                 if let Some(offset) = offset {
                     write!(f, " at byte {offset}")?;
                 }
-                write!(f, ": {reason}")
+                write!(f, "{context}: {reason}")
             }
             Self::WrongRecordType {
                 path,
                 saved,
                 requested,
+                context,
             } => write!(
                 f,
-                "cannot load the saved bag {}: its records are of type {saved}, not {requested}",
+                "cannot load the saved bag {}{context}: its records are of type {saved}, not {requested}",
                 path.display()
             ),
             Self::UnsupportedVersion {
                 path,
                 version,
                 supported,
+                context,
             } => write!(
                 f,
-                "cannot load the saved bag {}: its format has version {version}, and this version of holdall can read \
+                "cannot load the saved bag {}{context}: its format has version {version}, and this version of holdall can read \
                  version {supported}; use the version of holdall that has saved it, or a newer one",
                 path.display()
             ),
@@ -195,9 +218,16 @@ impl fmt::Display for ErrorKind {
                 "spill file {} is damaged at byte {offset}: {reason}",
                 path.display()
             ),
-            Self::RecordTooLong { bytes, limit_bytes } => {
+            Self::RecordTooLong {
+                bytes,
+                limit_bytes,
+                context,
+            } => {
                 let (bytes, limit) = format_pair(*bytes as u64, *limit_bytes as u64);
-                write!(f, "a record of {bytes} is longer than the limit of {limit}")
+                write!(
+                    f,
+                    "a record of {bytes} is longer than the limit of {limit}{context}"
+                )
             }
             Self::DiskFull {
                 context,
@@ -336,10 +366,14 @@ impl fmt::Display for ErrorKind {
     }
 }
 
+fn is_text(format: &str) -> bool {
+    matches!(format, UTF_16 | UTF_32)
+}
+
 /// Returns advice on a file in an unsupported format.
 fn advice_on(format: &str) -> &'static str {
     match format {
-        UTF_16 | UTF_32 => " as text; convert it to UTF-8, or read its bytes with `read_bytes`",
+        UTF_16 | UTF_32 => "; convert it to UTF-8, or read its bytes with `read_bytes`",
         "tar" | "zip" => "; read the files in them with `read_archives`",
         "7z" | "rar" | "cpio" => "; extract their content first",
         "Parquet" | "ORC" | "Avro" | "Arrow" | "SQLite" | "Hadoop sequence" => {

@@ -118,6 +118,8 @@ pub enum ErrorKind {
         /// Error returned by the system.
         #[serde(with = "plain")]
         source: io::Error,
+        /// Location in the job, or of the method that you called.
+        context: ErrorContext,
     },
     /// A path begins with a scheme, such as `s3://`, that the context does not know. To add a file system, call
     /// [`ContextBuilder::file_system`](crate::ContextBuilder::file_system).
@@ -130,6 +132,8 @@ pub enum ErrorKind {
         scheme: String,
         /// The schemes that the context knows, in addition to `file`.
         known: Vec<String>,
+        /// Location in the job, or of the method that you called.
+        context: ErrorContext,
     },
     /// A path, directory or pattern names no file.
     #[non_exhaustive]
@@ -155,6 +159,8 @@ pub enum ErrorKind {
         path: PathBuf,
         /// Position of the first invalid byte, counted from the start of the (decompressed) text.
         offset: u64,
+        /// Location in the job, or of the method that you called.
+        context: ErrorContext,
     },
     /// A line is longer than the limit.
     #[non_exhaustive]
@@ -166,6 +172,8 @@ pub enum ErrorKind {
         offset: u64,
         /// Maximum length of a line, in bytes.
         limit_bytes: usize,
+        /// Location in the job, or of the method that you called.
+        context: ErrorContext,
     },
     /// A file changed between the creation of a bag and its use. Its parts no longer fit together, so lines could be
     /// lost or duplicated. A local file that has only grown is read to its end, and so is any local file that is read in
@@ -175,6 +183,8 @@ pub enum ErrorKind {
         /// The file.
         #[serde(with = "plain")]
         path: PathBuf,
+        /// Location in the job, or of the method that you called.
+        context: ErrorContext,
     },
     /// An input file is not the same on all machines: on the machine of a worker, it does not exist, or has another
     /// length or time of modification than where the bag was created.
@@ -187,6 +197,8 @@ pub enum ErrorKind {
         planned_bytes: u64,
         /// Its length on the machine of the worker, in bytes, or `None` if it does not exist there.
         found_bytes: Option<u64>,
+        /// Location in the job, or of the method that you called.
+        context: ErrorContext,
     },
     /// A pipe or device would be read a second time in the same program. Its content can be read only once.
     #[non_exhaustive]
@@ -194,6 +206,8 @@ pub enum ErrorKind {
         /// The pipe or device.
         #[serde(with = "plain")]
         path: PathBuf,
+        /// Location in the job, or of the method that you called.
+        context: ErrorContext,
     },
     /// A file cannot be read as text: an archive such as tar or zip; a file that is compressed by lzma, lzip and others,
     /// or twice; records such as Parquet; or text in UTF-16 or UTF-32. [`read_archives`](crate::read_archives) and other
@@ -206,6 +220,8 @@ pub enum ErrorKind {
         /// Name of the format.
         #[serde(with = "plain")]
         format: &'static Text,
+        /// Location in the job, or of the method that you called.
+        context: ErrorContext,
     },
     /// The output already exists.
     #[non_exhaustive]
@@ -215,6 +231,8 @@ pub enum ErrorKind {
         path: PathBuf,
         /// Whether files were added to the output, and another job has added files with the same names.
         is_appended: bool,
+        /// Location in the job, or of the method that you called.
+        context: ErrorContext,
     },
     /// The output already exists, and cannot be replaced because it contains other files.
     #[non_exhaustive]
@@ -225,6 +243,8 @@ pub enum ErrorKind {
         /// A file in it that does not belong to an output.
         #[serde(with = "plain")]
         found: PathBuf,
+        /// Location in the job, or of the method that you called.
+        context: ErrorContext,
     },
     /// A path names no [saved](crate::Bag::save) bag, or a damaged one.
     #[non_exhaustive]
@@ -236,6 +256,8 @@ pub enum ErrorKind {
         offset: Option<u64>,
         /// Explanation of the error.
         reason: String,
+        /// Location in the job, or of the method that you called.
+        context: ErrorContext,
     },
     /// A [saved](crate::Bag::save) bag has records of another type than it is loaded with.
     #[non_exhaustive]
@@ -247,6 +269,8 @@ pub enum ErrorKind {
         saved: String,
         /// Serialised form of the type that was requested.
         requested: String,
+        /// Location in the job, or of the method that you called.
+        context: ErrorContext,
     },
     /// A bag was [saved](crate::Bag::save) by another version of holdall, in a format that this version cannot read.
     #[non_exhaustive]
@@ -258,6 +282,8 @@ pub enum ErrorKind {
         version: u32,
         /// The latest version that can be read.
         supported: u32,
+        /// Location in the job, or of the method that you called.
+        context: ErrorContext,
     },
     /// A setting has an invalid value.
     #[non_exhaustive]
@@ -389,6 +415,8 @@ pub enum ErrorKind {
         bytes: usize,
         /// Maximum length, in bytes.
         limit_bytes: usize,
+        /// Location in the job, or of the method that you called.
+        context: ErrorContext,
     },
     /// The disk is full, or the disk quota of the user is exhausted.
     #[non_exhaustive]
@@ -558,6 +586,20 @@ macro_rules! context_of {
     ($kind:expr) => {
         match $kind {
             ErrorKind::NoInput { context, .. }
+            | ErrorKind::Io { context, .. }
+            | ErrorKind::UnknownScheme { context, .. }
+            | ErrorKind::InvalidUtf8 { context, .. }
+            | ErrorKind::LineTooLong { context, .. }
+            | ErrorKind::InputChanged { context, .. }
+            | ErrorKind::InputDiffers { context, .. }
+            | ErrorKind::StreamReadTwice { context, .. }
+            | ErrorKind::UnsupportedFormat { context, .. }
+            | ErrorKind::OutputExists { context, .. }
+            | ErrorKind::NotAnOutput { context, .. }
+            | ErrorKind::InvalidBag { context, .. }
+            | ErrorKind::WrongRecordType { context, .. }
+            | ErrorKind::UnsupportedVersion { context, .. }
+            | ErrorKind::RecordTooLong { context, .. }
             | ErrorKind::TaskPanicked { context, .. }
             | ErrorKind::Closure { context, .. }
             | ErrorKind::Read { context, .. }
@@ -621,6 +663,7 @@ impl Error {
             path: path.to_owned(),
             offset,
             source,
+            context: ErrorContext::default(),
         })
     }
 
@@ -699,7 +742,9 @@ impl Error {
         matches!(*self.0, ErrorKind::Cancelled)
     }
 
-    /// Returns the location of the error in the job, if it occurred in a closure or while records were written.
+    /// Returns the location of the error in the job and in your program, if it has one.
+    ///
+    /// Errors of closures, of sources and of outputs have one, and so have those of reading or writing a file in a job.
     ///
     /// # Examples
     ///

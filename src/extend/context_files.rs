@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::context::Context;
-use crate::error::{PlaceError, Result};
+use crate::error::{PlaceError as _, Result};
 use crate::files::{InputFile, IntoInputs, NewFile, NewOutput, OutputOptions, discover};
 use crate::task::Site;
 
@@ -58,12 +58,13 @@ impl Context {
     /// Returns [`OutputExists`](crate::ErrorKind::OutputExists) or [`NotAnOutput`](crate::ErrorKind::NotAnOutput) if
     /// something exists at `path` that may not be replaced, [`UnknownScheme`](crate::ErrorKind::UnknownScheme) if it
     /// begins with an unknown scheme, and [`Io`](crate::ErrorKind::Io) if the file system fails.
+    #[track_caller]
     pub fn begin_output(
         &self,
         path: impl AsRef<Path>,
         options: &OutputOptions,
     ) -> Result<NewOutput> {
-        NewOutput::begin(&self.file_systems(), path.as_ref(), options)
+        NewOutput::begin(&self.file_systems(), path.as_ref(), options).at_caller()
     }
 
     /// Creates a single file at `path`, which appears with its whole content or not at all, on the
@@ -94,7 +95,8 @@ impl Context {
     /// assert_eq!(std::fs::read_to_string(&path)?, "0\n1\n4\n9\n");
     /// # Ok::<(), holdall::Error>(())
     /// ```
+    #[track_caller]
     pub fn create_file(&self, path: impl AsRef<Path>, options: &OutputOptions) -> Result<NewFile> {
-        NewFile::create(&self.file_systems(), path.as_ref(), options)
+        NewFile::create(&self.file_systems(), path.as_ref(), options).at_caller()
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorContext, ErrorKind};
 
 /// Reason for which a file could not be read. It is inside an [`io::Error`].
 #[derive(Debug)]
@@ -58,7 +58,10 @@ pub(crate) fn read_error(path: &Path, offset: Option<u64>, source: io::Error) ->
 /// Returns the error for a file that has changed since it was listed or split.
 pub(crate) fn changed(path: &Path) -> Error {
     let path = path.to_owned();
-    Error::new(ErrorKind::InputChanged { path })
+    Error::new(ErrorKind::InputChanged {
+        path,
+        context: ErrorContext::default(),
+    })
 }
 
 impl From<ReadFailure> for io::Error {

@@ -9,7 +9,7 @@ use super::file::FileInfo;
 use super::file_system::FileSystem;
 use super::path::{FILE_SCHEME, is_scheme, split_scheme};
 use super::retry::retry;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorContext, ErrorKind, Result};
 use crate::portable::{Loader, Portable, Saver};
 
 static REGISTERED: Mutex<Vec<(String, AnyFileSystem)>> = Mutex::new(Vec::new());
@@ -119,6 +119,7 @@ impl FileSystems {
                 path: path.to_owned(),
                 scheme: scheme.to_owned(),
                 known: known.collect(),
+                context: ErrorContext::default(),
             }));
         };
         let rest = str::from_utf8(rest).map_err(|_| {

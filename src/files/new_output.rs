@@ -15,7 +15,7 @@ use super::local::{self, LocalFiles};
 use super::output::{OutputOptions, PendingOutput, Token};
 use super::path::check_local;
 use super::retry::retry;
-use crate::error::{Error, ErrorKind, Result, plain};
+use crate::error::{Error, ErrorContext, ErrorKind, Result, plain};
 use crate::storage::output::{MANIFEST, find_other, is_extension, part_names};
 
 /// An output that has been begun, on the file system of its path: a directory of files, which appears whole or not at
@@ -202,6 +202,7 @@ impl NewOutput {
                     return Err(Error::new(ErrorKind::NotAnOutput {
                         path: self.path.clone(),
                         found: self.path.join(last),
+                        context: ErrorContext::default(),
                     }));
                 }
                 (
@@ -302,6 +303,7 @@ fn last_part(path: &Path, names: &[String]) -> Result<Option<String>> {
         return Err(Error::new(ErrorKind::NotAnOutput {
             path: path.to_owned(),
             found: path.join(name),
+            context: ErrorContext::default(),
         }));
     }
     Ok(names.iter().max().cloned())
@@ -349,6 +351,7 @@ fn find_replaced(
         return Err(Error::new(ErrorKind::NotAnOutput {
             path: path.to_owned(),
             found: path.join(name),
+            context: ErrorContext::default(),
         }));
     }
     replaced.sort();
@@ -477,6 +480,7 @@ pub(super) fn output_exists(path: &Path) -> Error {
     Error::new(ErrorKind::OutputExists {
         path: path.to_owned(),
         is_appended: false,
+        context: ErrorContext::default(),
     })
 }
 

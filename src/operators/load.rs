@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::from_source::{FromSource, Reading, Source};
-use crate::error::{BoxError, Error, ErrorKind, Result, intern};
+use crate::error::{BoxError, Error, ErrorContext, ErrorKind, Result, intern};
 use crate::files::{FileInfo, FileReader, FileSystems, InputDirectory, part_name, read_error};
 use crate::lineage::Keyed;
 use crate::pipeline::{Pipeline, Ref, Storable};
@@ -122,6 +122,7 @@ pub(crate) fn open_saved<T: Storable + ?Sized>(
             path: path.to_owned(),
             saved: manifest.schema,
             requested,
+            context: ErrorContext::default(),
         }));
     }
     let mut splits = Vec::with_capacity(manifest.partitions.len());

@@ -10,11 +10,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Result, plain};
+use crate::error::{PlaceError as _, Result, plain};
 use crate::files::FileSystems;
 use crate::pipeline::Pipeline;
 use crate::portable::{Loader, Portable, Saver};
-use crate::task::{Flow, Partition, PartitionStream, SourcePosition, Task, add_note, pullers};
+use crate::task::{
+    Flow, Partition, PartitionStream, Site, SourcePosition, Task, add_note, pullers,
+};
 use crate::text::{
     Delimiter, Helpers, Needle, Portion, Split, SplitReader, TextBlock, TextKind, TextOptions,
     TextPiece, TextPieces, count_lines, for_each_byte_line, for_each_line, for_each_match,
@@ -51,6 +53,7 @@ pub struct ReadText<T: ?Sized> {
     pub(crate) options: TextOptions,
     pub(crate) delimiter: Delimiter,
     pub(crate) records: PhantomData<fn(&T)>,
+    pub(crate) site: Site,
 }
 
 impl<T: ?Sized> std::fmt::Debug for ReadText<T> {
@@ -63,6 +66,7 @@ impl<T: ?Sized> std::fmt::Debug for ReadText<T> {
 
 impl<T: ?Sized> Portable for ReadText<T> {
     fn save(&self, to: &mut Saver) -> Result<()> {
+        self.site.save(to)?;
         to.data(&(&self.portions, &self.options))?;
         if to.is_key() {
             self.portions
@@ -79,6 +83,7 @@ impl<T: ?Sized> Portable for ReadText<T> {
     }
 
     fn load(from: &mut Loader<'_>) -> Result<Self> {
+        let site = Site::load(from)?;
         let (portions, mut options) = from.data::<(_, TextOptions)>()?;
         options.file_systems = FileSystems::load(from)?;
         Ok(Self {
@@ -86,6 +91,7 @@ impl<T: ?Sized> Portable for ReadText<T> {
             delimiter: Delimiter::new(&options.delimiter),
             options,
             records: PhantomData,
+            site,
         })
     }
 }
@@ -121,7 +127,7 @@ impl<T: ?Sized> ReadText<T> {
         let mut open: Option<(Arc<Path>, TextPieces)> = None;
         let mut is_first = false;
         let mut partitions = 0;
-        Box::new(move || {
+        let mut pull = move || {
             let pulled = loop {
                 if let Some((path, pieces)) = &mut open {
                     if let Some(piece) = pieces.next_piece()? {
@@ -153,7 +159,8 @@ impl<T: ?Sized> ReadText<T> {
             };
             partitions += 1;
             Ok(Some(Partition::with(partitions - 1, pulled)))
-        })
+        };
+        Box::new(move || pull().at(self.site))
     }
 
     fn partitions(&self) -> Option<usize> {
@@ -188,7 +195,7 @@ impl<T: ?Sized> ReadText<T> {
                 ..
             }) => {
                 task.count_read(input_bytes);
-                return push(&path, piece.block(), is_first);
+                return push(&path, piece.block(), is_first).at(self.site);
             }
             Some(Pulled::Portion(index)) => &self.portions[index],
             None => &self.portions[index],
@@ -198,7 +205,7 @@ impl<T: ?Sized> ReadText<T> {
             Portion::Pack(splits) => splits,
             Portion::Stream(_) => unreachable!("a stream comes in pieces"),
         };
-        self.read_splits(splits, task, push)
+        self.read_splits(splits, task, push).at(self.site)
     }
 
     fn read_splits(

@@ -44,7 +44,7 @@ use super::owned::{self, Kind};
 use super::owned_directory::OwnedDirectory;
 use super::rename::{cannot_exchange, exchange, rename_new};
 use super::{faults, file};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorContext, ErrorKind, Result};
 
 const OUT: &str = "out";
 
@@ -206,6 +206,7 @@ impl Output {
             return Error::new(ErrorKind::OutputExists {
                 path: self.path.clone(),
                 is_appended: self.existing == Existing::Kept,
+                context: ErrorContext::default(),
             });
         }
         self.failed(source)
@@ -318,6 +319,7 @@ impl Destination {
             Err(Error::new(ErrorKind::OutputExists {
                 path: path.to_owned(),
                 is_appended: false,
+                context: ErrorContext::default(),
             }))
         };
         let found = match fs::symlink_metadata(target) {
@@ -404,6 +406,7 @@ fn check_parts<'e>(
         Some(name) => Err(Error::new(ErrorKind::NotAnOutput {
             path: path.to_owned(),
             found: path.join(name),
+            context: ErrorContext::default(),
         })),
     }
 }

@@ -26,7 +26,7 @@ use super::limits::KeptOpen;
 use super::merge::MergeInput;
 use super::scratch::{Scratch, ScratchFile, ScratchWriter};
 use super::transfer::ScratchRange;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorContext, ErrorKind, Result};
 
 /// Minimum length of a complete frame before compression, in bytes. The frame ends with the record that reaches it.
 ///
@@ -203,6 +203,7 @@ pub(crate) fn check_length(bytes: usize) -> Result<()> {
     Err(Error::new(ErrorKind::RecordTooLong {
         bytes,
         limit_bytes: MAX_RECORD_BYTES,
+        context: ErrorContext::default(),
     }))
 }
 

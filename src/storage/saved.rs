@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::codec;
 use super::frame::{Frame, FrameAt, FrameReader, FrameWriter, HEADER_BYTES};
 use super::run::{FRAME_BYTES, PREFIX_BYTES, check_length, record_at};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorContext, ErrorKind, Result};
 
 pub(crate) use super::output::MANIFEST;
 
@@ -87,6 +87,7 @@ pub(crate) fn invalid(path: &Path, offset: Option<u64>, reason: impl Into<String
         path: path.to_owned(),
         offset,
         reason: reason.into(),
+        context: ErrorContext::default(),
     })
 }
 
@@ -113,6 +114,7 @@ impl Manifest {
             Error::new(ErrorKind::RecordTooLong {
                 bytes: payload.len(),
                 limit_bytes: u32::MAX as usize,
+                context: ErrorContext::default(),
             })
         })?;
         Ok(bytes)
@@ -137,6 +139,7 @@ impl Manifest {
                 path: path.to_owned(),
                 version,
                 supported: VERSION,
+                context: ErrorContext::default(),
             }));
         }
         let at = FrameAt {

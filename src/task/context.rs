@@ -384,10 +384,12 @@ impl<'job> Task<'job> {
     }
 
     fn placed(&self, mut error: Error) -> Error {
+        let names_file = error.names_file();
         if let Some(context) = error.context_mut() {
             context.stage = Some(self.stage);
             context.partition = Some(self.partition).filter(|_| !self.is_of_group.get());
-            let origin = self.origin.take().filter(|_| !self.is_batched.get());
+            let origin = self.origin.take();
+            let origin = origin.filter(|_| !names_file && !self.is_batched.get());
             if let Some(RecordOrigin {
                 path,
                 offset,

@@ -23,7 +23,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::counter::{BadRecord, BadRecords};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorContext, ErrorKind, Result};
 use crate::files::{Listed, changed, read_error};
 
 use super::compression::{Codec, Helpers};
@@ -447,6 +447,7 @@ impl TextBlockReader {
                 path: self.path.to_path_buf(),
                 offset,
                 limit_bytes,
+                context: ErrorContext::default(),
             }));
         };
         let reason = format!("the line is longer than the limit of {limit_bytes} bytes");

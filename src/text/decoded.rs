@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorContext, ErrorKind, Result};
 use crate::files::{InputFile, read_error};
 
 use super::format::{Format, HEAD_BYTES};
@@ -122,6 +122,7 @@ impl InputFile {
             Error::new(ErrorKind::InvalidUtf8 {
                 path: self.path().to_owned(),
                 offset: error.utf8_error().valid_up_to() as u64,
+                context: ErrorContext::default(),
             })
         })?;
         Ok(match text.strip_prefix('\u{feff}') {

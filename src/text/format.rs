@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use crate::error::{Error, ErrorKind, Result, UTF_16, UTF_32};
+use crate::error::{Error, ErrorContext, ErrorKind, Result, UTF_16, UTF_32};
 
 use super::compression::Codec;
 use super::options::TextOptions;
@@ -296,6 +296,7 @@ fn unsupported(path: &Path, format: &'static str) -> Error {
     Error::new(ErrorKind::UnsupportedFormat {
         path: path.to_owned(),
         format,
+        context: ErrorContext::default(),
     })
 }
 

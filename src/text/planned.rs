@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorContext, ErrorKind, Result};
 use crate::files::{FileState, InputFile};
 use crate::storage::file;
 
@@ -56,6 +56,7 @@ impl PlannedFile {
             path: path.to_owned(),
             planned_bytes: self.bytes,
             found_bytes: found.map(|found| found.bytes),
+            context: ErrorContext::default(),
         }))
     }
 

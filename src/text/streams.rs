@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorContext, ErrorKind, Result};
 use crate::files::local_path;
 
 /// Identity of a stream, whatever the path: device, inode, and creation time. The time is included because inode
@@ -32,7 +32,10 @@ pub(super) fn open(path: &Path) -> Result<File> {
         && !opened().insert(id)
     {
         let path = path.to_owned();
-        return Err(Error::new(ErrorKind::StreamReadTwice { path }));
+        return Err(Error::new(ErrorKind::StreamReadTwice {
+            path,
+            context: ErrorContext::default(),
+        }));
     }
     File::open(local).map_err(|error| {
         if let Some(id) = id {

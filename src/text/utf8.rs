@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::counter::{BadRecord, BadRecords};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorContext, ErrorKind, Result};
 
 use super::delimiter::Delimiter;
 use super::options::InvalidUtf8;
@@ -34,6 +34,7 @@ pub(crate) fn for_each_text(
         (InvalidUtf8::Fail, None) => Err(Error::new(ErrorKind::InvalidUtf8 {
             path: path.to_owned(),
             offset: block.offset + valid_bytes(block.bytes) as u64,
+            context: ErrorContext::default(),
         })),
         (InvalidUtf8::Replace, _) => {
             for_each_valid(block, delimiter, &mut f, &mut |record, offset, f| {

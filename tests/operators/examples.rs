@@ -198,10 +198,11 @@ fn word_count_explains_errors() {
     let no_input = format!("no input file at {} in read_text at ", missing.display());
     assert!(fails(&[utf8(&missing)]).starts_with(&no_input));
     assert!(fails(&[utf8(&text), utf8(&missing)]).starts_with(&no_input));
-    assert_eq!(
-        fails(&[utf8(&bad)]),
-        format!("{}: invalid UTF-8 at byte 5", bad.display())
+    let invalid = format!(
+        "{}: invalid UTF-8 at byte 5 in read_text at ",
+        bad.display()
     );
+    assert!(fails(&[utf8(&bad)]).starts_with(&invalid));
     // With an output that exists, and with one of which an error leaves no trace.
     let out = files.write("out", "precious");
     assert_eq!(

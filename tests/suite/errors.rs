@@ -923,10 +923,12 @@ fn what_is_wrong_with_inputs_is_said() {
     assert!(invalid.to_string().starts_with(&expected), "{invalid}");
     let below_file = files.write("file", "").join("below");
     let error = holdall::read_text(&below_file).unwrap_err();
+    let place = error.context().unwrap();
+    assert_eq!(place.operator, Some("read_text"));
     assert_eq!(
         error.to_string(),
         format!(
-            "cannot open {}: Not a directory (os error 20)",
+            "cannot open {}{place}: Not a directory (os error 20)",
             below_file.display()
         )
     );
@@ -940,8 +942,11 @@ fn what_is_wrong_with_a_file_is_said() {
         let check = |name: &str, content: &[u8], expected: &str| {
             let path = files.write(name, content);
             let reader = TextReader::new().context(context).max_line_bytes(20);
-            let lines = reader.read(&path).unwrap();
+            let (line, lines) = (line!(), reader.read(&path).unwrap());
+            let at = at("read", line).replacen("read", "read_text", 1);
+            let place = format!(" in {at} (stage 1, partition 0)");
             let expected = expected.replace("PATH", &path.display().to_string());
+            let expected = expected.replace("PLACE", &place);
             assert_eq!(lines.count().unwrap_err().to_string(), expected);
             // The error is the same if the lines are read one by one, and if they are shuffled.
             assert_eq!(
@@ -972,27 +977,31 @@ fn what_is_wrong_with_a_file_is_said() {
                 expected
             );
         };
-        check("text", b"good\nb\xffd\n", "PATH: invalid UTF-8 at byte 6");
+        check(
+            "text",
+            b"good\nb\xffd\n",
+            "PATH: invalid UTF-8 at byte 6PLACE",
+        );
         check(
             "long",
             b"short\n012345678901234567890\n",
-            "PATH: the line at byte 6 is longer than the limit of 20 bytes",
+            "PATH: the line at byte 6 is longer than the limit of 20 bytesPLACE",
         );
         check(
             "7z",
             b"7z\xbc\xaf\x27\x1c\0\x04",
-            "PATH: cannot read 7z files; extract their content first",
+            "PATH: cannot read 7z filesPLACE; extract their content first",
         );
         check(
             "utf16",
             b"\xff\xfea\0\n\0",
-            "PATH: cannot read UTF-16 files as text; convert it to UTF-8, or read its bytes with `read_bytes`",
+            "PATH: cannot read UTF-16 files as textPLACE; convert it to UTF-8, or read its bytes with `read_bytes`",
         );
         let zipped = crate::common::gzip(b"some text here", flate2::Compression::fast());
         check(
             "cut",
             &zipped[..zipped.len() - 1],
-            "cannot read PATH: the gzip data is cut short, after 14 bytes of text",
+            "cannot read PATHPLACE: the gzip data is cut short, after 14 bytes of text",
         );
     });
 }
@@ -1002,15 +1011,16 @@ fn a_file_that_is_gone_is_named() {
     on_every_executor(|context| {
         let files = Files::new();
         let paths = ["a", "b", "c"].map(|name| files.write(name, "text\n"));
-        let lines = context.read_text(&paths).unwrap();
+        let (line, lines) = (line!(), context.read_text(&paths).unwrap());
         std::fs::remove_file(&paths[1]).unwrap();
         let error = lines.count().unwrap_err();
         let expected = format!(
-            "cannot open {}: No such file or directory (os error 2)",
-            paths[1].display()
+            "cannot open {} in {} (stage 1, partition 0): No such file or directory (os error 2)",
+            paths[1].display(),
+            at("read_text", line)
         );
         assert_eq!(error.to_string(), expected);
-        assert!(error.is_io() && error.context().is_none());
+        assert!(error.is_io());
         assert!(
             matches!(error.kind(), ErrorKind::Io { operation: "open", path, .. } if *path == paths[1])
         );
@@ -1043,10 +1053,12 @@ fn what_is_wrong_with_an_output_is_said() {
         assert_eq!(outcome.unwrap_err().to_string(), expected);
         files.write("out/part-00000", "");
         let error = numbers(context).write_text(&out).unwrap_err();
+        let place = error.context().unwrap();
+        assert_eq!(place.location.unwrap().file(), file!());
         assert_eq!(
             error.to_string(),
             format!(
-                "cannot write to {}: it already exists; choose another path, or replace it with `overwrite(true)` of the writer",
+                "cannot write to {}{place}: it already exists; choose another path, or replace it with `overwrite(true)` of the writer",
                 out.display()
             )
         );
@@ -1057,7 +1069,7 @@ fn what_is_wrong_with_an_output_is_said() {
         assert!(
             error
                 .to_string()
-                .starts_with("cannot create /proc/no such place/out: "),
+                .starts_with("cannot create /proc/no such place/out at "),
             "{error}"
         );
     });

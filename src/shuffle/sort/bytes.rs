@@ -10,7 +10,7 @@ use std::ptr::NonNull;
 use super::Sort;
 use super::divided::sort_divided;
 use super::natural_runs::{merge, natural_runs};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorContext, ErrorKind, Result};
 use crate::pipeline::{Peek, Record, Ref, owned_bytes, text_bytes};
 use crate::portable::portable;
 use crate::shuffle::memory::hints::{advise_huge_pages, prefetch};
@@ -220,6 +220,7 @@ impl<T: AsBytes + ?Sized> Sort for Bytes<T> {
             return Err(Error::new(ErrorKind::RecordTooLong {
                 bytes: bytes.len(),
                 limit_bytes: MAX_RECORD_BYTES,
+                context: ErrorContext::default(),
             }));
         }
         buffer.index.push(Entry {

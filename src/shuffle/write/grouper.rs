@@ -10,7 +10,7 @@
 
 use super::group_bucket::{Bucket, empty_buckets};
 use super::task_batch::TaskBatch;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorContext, ErrorKind, Result};
 use crate::pipeline::Ref;
 use crate::shuffle::key::encode::Encode;
 use crate::shuffle::key::entry::{EntrySeq, MAX_HEADER_BYTES};
@@ -306,6 +306,7 @@ impl<'o> Grouper<'o> {
             return Err(Error::new(ErrorKind::RecordTooLong {
                 bytes: needed_bytes,
                 limit_bytes: MAX_RECORD_BYTES,
+                context: ErrorContext::default(),
             }));
         }
         let list = number / self.buckets_of_list;

@@ -40,11 +40,13 @@ fn all_kinds() -> Vec<ErrorKind> {
             path: path(),
             offset: Some(9),
             source: io::Error::from_raw_os_error(2),
+            context: context(),
         },
         K::UnknownScheme {
             path: path(),
             scheme: text(),
             known: vec![text()],
+            context: context(),
         },
         K::NoInput {
             pattern: text(),
@@ -57,45 +59,60 @@ fn all_kinds() -> Vec<ErrorKind> {
         K::InvalidUtf8 {
             path: path(),
             offset: 9,
+            context: context(),
         },
         K::LineTooLong {
             path: path(),
             offset: 9,
             limit_bytes: 10,
+            context: context(),
         },
-        K::InputChanged { path: path() },
+        K::InputChanged {
+            path: path(),
+            context: context(),
+        },
         K::InputDiffers {
             path: path(),
             planned_bytes: 5,
             found_bytes: Some(6),
+            context: context(),
         },
-        K::StreamReadTwice { path: path() },
+        K::StreamReadTwice {
+            path: path(),
+            context: context(),
+        },
         K::UnsupportedFormat {
             path: path(),
             format: "zip",
+            context: context(),
         },
         K::OutputExists {
             path: path(),
             is_appended: true,
+            context: context(),
         },
         K::NotAnOutput {
             path: path(),
             found: path(),
+            context: context(),
         },
         K::InvalidBag {
             path: path(),
             offset: Some(9),
             reason: text(),
+            context: context(),
         },
         K::WrongRecordType {
             path: path(),
             saved: "u64".to_owned(),
             requested: text(),
+            context: context(),
         },
         K::UnsupportedVersion {
             path: path(),
             version: 3,
             supported: 2,
+            context: context(),
         },
         K::InvalidSetting {
             setting: "HOLDALL_THREADS",
@@ -146,6 +163,7 @@ fn all_kinds() -> Vec<ErrorKind> {
         K::RecordTooLong {
             bytes: usize::MAX,
             limit_bytes: 12,
+            context: context(),
         },
         K::DiskFull {
             context: context(),
@@ -334,6 +352,7 @@ fn a_path_need_not_be_unicode() {
     let error = Error::new(ErrorKind::OutputExists {
         path: path.clone(),
         is_appended: false,
+        context: context(),
     });
     let ErrorKind::OutputExists { path: back, .. } = sent(&error).into_kind() else {
         panic!("the kind is kept");

@@ -8,7 +8,7 @@ use super::super::owned_directory::OwnedDirectory;
 use super::super::rename::rename_new;
 use super::super::{directory, faults, file, owned};
 use super::{KIND, NEW, cancelled, make_all};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorContext, ErrorKind, Result};
 
 /// An unfinished file. Dropping it deletes it.
 #[derive(Debug)]
@@ -118,5 +118,6 @@ fn exists(path: &Path) -> Error {
     Error::new(ErrorKind::OutputExists {
         path: path.to_owned(),
         is_appended: false,
+        context: ErrorContext::default(),
     })
 }

@@ -292,7 +292,7 @@ fn a_missing_file_is_an_error(server: Server) {
         assert!(
             error
                 .to_string()
-                .starts_with(&format!("cannot read {path}: ")),
+                .starts_with(&format!("cannot read {path} in read_text at ")),
             "{error}"
         );
     });

@@ -79,7 +79,7 @@ fn a_key_that_cannot_be_used_is_an_error() {
             .unwrap_err()
             .to_string();
         assert!(
-            error.starts_with(&format!("cannot create {path}: ")),
+            error.starts_with(&format!("cannot create {path} at ")),
             "{error}"
         );
     }

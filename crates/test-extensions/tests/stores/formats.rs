@@ -92,7 +92,9 @@ fn errors_of_a_store_have_the_path_and_the_byte() {
     on_each(&store, |context| {
         let records = read_fixed_length(context, "store://in/a", 4, 25).expect("a file");
         let error = records.count().expect_err("the byte is bad");
-        let expected = "cannot read store://in/a at byte 120: the disk is gone";
+        let place = error.context().expect("it is in a task");
+        assert_eq!(place.location.map(|at| at.file()), Some(file!()));
+        let expected = format!("cannot read store://in/a at byte 120{place}: the disk is gone");
         assert_eq!(error.to_string(), expected);
     });
 }

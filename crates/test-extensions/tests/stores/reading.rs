@@ -207,8 +207,11 @@ fn an_error_has_its_place() {
                 for name in names {
                     let error = context.read_text(format!("store://{name}"));
                     let error = error.and_then(|bag| bag.count()).unwrap_err();
-                    let place = format!("cannot read store://{name} at byte 5000");
-                    assert_eq!(error.to_string(), format!("{place}: {reason}"));
+                    let place = error.context().unwrap();
+                    assert_eq!(place.operator, Some("read_text"));
+                    let expected =
+                        format!("cannot read store://{name} at byte 5000{place}: {reason}");
+                    assert_eq!(error.to_string(), expected);
                     assert!(matches!(
                         error.kind(),
                         ErrorKind::Io {
@@ -305,7 +308,9 @@ fn a_file_that_is_gone_is_an_error() {
         let error = bag.count().unwrap_err();
         assert!(error.is_io());
         assert!(
-            error.to_string().starts_with("cannot read store://d/a: "),
+            error
+                .to_string()
+                .starts_with("cannot read store://d/a in read_text at "),
             "{error}"
         );
         for input in ["store://d", "store://d/a", "store://d/*", "store://"] {
@@ -427,7 +432,7 @@ fn the_scheme_of_local_files_is_known() {
     fs::remove_file(&a).unwrap();
     let error = bag.count().unwrap_err().to_string();
     assert!(
-        error.starts_with(&format!("cannot open {url}: ")),
+        error.starts_with(&format!("cannot open {url} in read_text at ")),
         "{error}"
     );
     assert!(
