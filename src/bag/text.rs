@@ -250,7 +250,8 @@ impl TextReader {
     /// - **A line that is not UTF-8** is skipped, unless [`invalid_utf8`](Self::invalid_utf8) replaces invalid bytes.
     /// - **A line that is longer than [`max_line_bytes`](Self::max_line_bytes)** is skipped. Its text is not kept.
     /// - **A file that is missing, damaged, unreadable, changed, or in an unsupported format** counts as one bad record.
-    ///   The lines before the damage remain. If a large file is read in several partitions, each that fails counts.
+    ///   The lines before the damage remain, and some of them may be wrong: a checksum tells only at the end of a part
+    ///   that it is damaged. If a large file is read in several partitions, each that fails counts.
     ///
     /// An input that names no file, when the bag is created, remains an error, and so does a directory that cannot be
     /// listed. A compressed file is then read by one task, even if it is large, unless it can be [divided in

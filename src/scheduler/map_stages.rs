@@ -185,8 +185,9 @@ impl<'j> MapStages<'j> {
             attempt,
             queue,
         } = stage;
-        drop(queue);
         attempt.outcome()?;
+        StageRun::new(number, &*code, &attempt, &queue, &self.job.events).check_source()?;
+        drop(queue);
         if attempt.is_stopped() {
             return Err(Error::new(ErrorKind::Cancelled));
         }

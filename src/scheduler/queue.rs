@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::error::{Result, caught};
+use crate::error::{Error, caught};
 use crate::task::{Partition, PartitionStream, Pullers, StageCode, pulling_for};
 
 thread_local! {
@@ -49,6 +49,8 @@ struct Pulled<'s> {
     since: Option<Instant>,
     /// Number of partitions that the stream has returned.
     count: usize,
+    /// The error that ended the stream.
+    failure: Option<Error>,
 }
 
 impl Pulled<'_> {
@@ -80,6 +82,7 @@ impl<'s> PartitionQueue<'s> {
                     stream: Some(stream()),
                     since: None,
                     count: 0,
+                    failure: None,
                 }),
                 changed: Condvar::new(),
             },
@@ -130,31 +133,28 @@ impl<'s> PartitionQueue<'s> {
         }
     }
 
+    /// Takes the error of the source, which ended the partitions. It comes after those of all partitions that the source
+    /// had returned, so call this method after their tasks: otherwise the error of a job would depend on which thread is
+    /// faster.
+    pub(super) fn take_failure(&self) -> Option<Error> {
+        match &self.source {
+            QueuedPartitions::Counted { .. } => None,
+            QueuedPartitions::Pulled { state, .. } => lock(state).failure.take(),
+        }
+    }
+
     /// Claims the next partitions below `limit`. If another thread has been pulling for some time, and `has_other_work`
     /// returns `true`, returns `None` although there may be more.
-    ///
-    /// # Errors
-    ///
-    /// Returns the error of a source.
-    pub(super) fn claim(
-        &self,
-        limit: usize,
-        has_other_work: &dyn Fn() -> bool,
-    ) -> Result<Option<Claim>> {
+    pub(super) fn claim(&self, limit: usize, has_other_work: &dyn Fn() -> bool) -> Option<Claim> {
         match &self.source {
-            QueuedPartitions::Counted { next, end } => {
-                Ok(self.claim_counted(next, limit.min(*end)))
-            }
+            QueuedPartitions::Counted { next, end } => self.claim_counted(next, limit.min(*end)),
             QueuedPartitions::Pulled { state, changed } => {
                 // The thread must not wait for itself. It continues when the iterator returns.
                 if PULLS_FOR.get() == self.address() {
-                    return Ok(None);
+                    return None;
                 }
-                let Some(stream) = take_stream(state, changed, limit, has_other_work) else {
-                    return Ok(None);
-                };
-                let partition = self.pull(state, changed, stream)?;
-                Ok(partition.map(Claim::Streamed))
+                let stream = take_stream(state, changed, limit, has_other_work)?;
+                self.pull(state, changed, stream).map(Claim::Streamed)
             }
         }
     }
@@ -185,27 +185,25 @@ impl<'s> PartitionQueue<'s> {
         state: &Mutex<Pulled<'s>>,
         changed: &Condvar,
         mut stream: PartitionStream<'s>,
-    ) -> Result<Option<Partition>> {
+    ) -> Option<Partition> {
         let before = PULLS_FOR.replace(self.address());
         let pulled = pulling_for(&self.pullers, || caught(None, &mut stream));
         PULLS_FOR.set(before);
         let mut state = lock(state);
         state.since = None;
-        match &pulled {
-            Ok(None) => {
-                drop(state);
-                changed.notify_all();
-                // The iterator of the user may panic when it is dropped.
-                drop(stream);
-            }
-            Ok(Some(_)) | Err(_) => {
-                state.count += usize::from(pulled.is_ok());
-                state.stream = Some(stream);
-                drop(state);
-                changed.notify_one();
-            }
+        if let Ok(Some(partition)) = pulled {
+            state.count += 1;
+            state.stream = Some(stream);
+            drop(state);
+            changed.notify_one();
+            return Some(partition);
         }
-        pulled
+        state.failure = pulled.err();
+        drop(state);
+        changed.notify_all();
+        // The iterator of the user may panic when it is dropped.
+        drop(stream);
+        None
     }
 
     fn address(&self) -> usize {
@@ -258,6 +256,7 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::error::Result;
     use crate::portable::Saver;
     use crate::storage::memory::MemoryBudget;
     use crate::task::{Resources, StageWorker};
@@ -286,7 +285,7 @@ mod tests {
     /// Claims all partitions, and returns their number.
     fn claim_all(queue: &PartitionQueue<'_>) -> usize {
         let mut claimed = 0;
-        while let Some(claim) = queue.claim(usize::MAX, &|| false).unwrap() {
+        while let Some(claim) = queue.claim(usize::MAX, &|| false) {
             claimed += match claim {
                 Claim::Counted(indices) => indices.len(),
                 Claim::Streamed(_) => 1,
@@ -335,14 +334,14 @@ mod tests {
             })
         });
         thread::scope(|scope| {
-            scope.spawn(|| assert!(queue.claim(9, &|| false).unwrap().is_some()));
+            scope.spawn(|| assert!(queue.claim(9, &|| false).is_some()));
             begun.recv().unwrap();
-            assert!(queue.claim(9, &|| true).unwrap().is_none());
+            assert!(queue.claim(9, &|| true).is_none());
             assert!(queue.is_short() && queue.is_open_to_this_thread());
             go_on.send(()).unwrap();
         });
         assert!(!queue.is_exhausted());
         drop(go_on);
-        assert!(queue.claim(9, &|| false).unwrap().is_none() && queue.is_exhausted());
+        assert!(queue.claim(9, &|| false).is_none() && queue.is_exhausted());
     }
 }

@@ -199,6 +199,7 @@ impl Job {
             idle: run.idle,
             stream: Mutex::new(code.partitions().is_none().then(|| code.stream())),
             pullers: self.pullers(),
+            failure: Mutex::default(),
             exports: &self.exports,
             inputs: Mutex::default(),
             outputs: Mutex::default(),
@@ -243,7 +244,10 @@ impl Job {
             }
             run.executor.run(&stage, &tasks)?;
             match tasks.round()? {
-                Round::Done => return Ok(source.into_outputs()),
+                Round::Done => {
+                    let failure = lock(&source.failure).take();
+                    return failure.map_or_else(|| Ok(source.into_outputs()), Err);
+                }
                 Round::Stopped => return Ok(Vec::new()),
                 Round::Damaged => reads = self.export_again(run)?,
                 Round::Again => {}
@@ -284,6 +288,8 @@ struct StageSource<'s> {
     idle: &'s (dyn Fn() + Sync),
     stream: Mutex<Option<PartitionStream<'s>>>,
     pullers: Pullers,
+    /// The error that ended the stream. As that of a local queue, it comes after those of the tasks.
+    failure: Mutex<Option<Error>>,
     exports: &'s Exports,
     /// Outputs that the tasks read.
     inputs: Mutex<ReadExports>,
@@ -325,7 +331,11 @@ impl Driver for StageSource<'_> {
             None => Ok(None),
         });
         self.resources.progress.add_notes(take_notes());
-        pulled.map_err(|error: Error| error.of_stage(self.number))
+        pulled.or_else(|error: Error| {
+            *stream = None;
+            *lock(&self.failure) = Some(error.of_stage(self.number));
+            Ok(None)
+        })
     }
 
     fn take(&self, partitions: Range<usize>, report: &mut Report) -> Result<()> {

@@ -142,11 +142,20 @@ impl<'s, 'q> StageRun<'s, 'q> {
         }
     }
 
+    /// Returns the error of the source, if one has ended its partitions. To be called after all tasks.
+    pub(super) fn check_source(&self) -> Result<()> {
+        match self.queue.take_failure() {
+            Some(error) => Err(self.failed(error)),
+            None => Ok(()),
+        }
+    }
+
     /// Checks that each partition has been emitted once, if all of them have been claimed.
     pub(crate) fn check_whole(&self) -> Result<()> {
         if self.job.is_stopped() || !self.is_exhausted() {
             return Ok(());
         }
+        self.check_source()?;
         self.code.check_whole(self.queue.partitions())
     }
 
@@ -157,7 +166,7 @@ impl<'s, 'q> StageRun<'s, 'q> {
 
     fn run_tasks(&self, worker: &mut dyn StageWorker, limit: usize) -> Result<()> {
         let split_reader = SplitReader::default();
-        while let Some(claim) = self.claim(limit)? {
+        while let Some(claim) = self.claim(limit) {
             let start = Instant::now();
             let partitions = match claim {
                 Claim::Counted(indices) => {
@@ -287,13 +296,13 @@ impl<'s, 'q> StageRun<'s, 'q> {
     }
 
     /// Claims the next partitions to compute.
-    fn claim(&self, limit: usize) -> Result<Option<Claim>> {
+    fn claim(&self, limit: usize) -> Option<Claim> {
         if self.job.is_stopped() {
-            return Ok(None);
+            return None;
         }
         let claimed = self.queue.claim(limit, self.has_other_work);
         self.job.progress().add_notes(take_notes());
-        claimed.map_err(|error| self.failed(error))
+        claimed
     }
 }
 

@@ -1,5 +1,6 @@
 //! A large compressed file or a stream, which one thread reads in pieces that other threads process.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,9 +10,11 @@ use crate::error::Result;
 
 use super::block::TextBlockReader;
 use super::compression::{Codec, Helpers};
-use super::options::TextOptions;
+use super::delimiter::Delimiter;
+use super::options::{InvalidUtf8, TextOptions};
 use super::split::Split;
 use super::start::TextBlock;
+use super::utf8::for_each_text;
 
 /// Minimum size of a piece, in bytes. Processing a smaller piece would take too little time compared with passing it to
 /// another thread.
@@ -22,6 +25,8 @@ pub(crate) const MIN_PIECE_BYTES: usize = 4 << 20;
 pub(crate) struct TextPieces {
     reader: Box<TextBlockReader>,
     path: Arc<Path>,
+    /// Whether text that is not UTF-8 is an error.
+    refuses_bytes: bool,
     /// Number of pieces so far.
     pieces: usize,
 }
@@ -66,6 +71,9 @@ impl TextPieces {
         piece_bytes: usize,
         helpers: Helpers,
     ) -> Result<Self> {
+        let refuses_bytes = options.is_text
+            && options.bad.is_none()
+            && matches!(options.invalid_utf8, InvalidUtf8::Fail);
         // What this thread skips would belong to no task.
         let options = TextOptions {
             bad: None,
@@ -75,6 +83,7 @@ impl TextPieces {
         Ok(Self {
             reader,
             path: Arc::clone(&split.path),
+            refuses_bytes,
             pieces: 0,
         })
     }
@@ -86,12 +95,29 @@ impl TextPieces {
     /// Returns an error if the file cannot be read, is damaged or truncated, or has a record longer than the options
     /// allow.
     pub(crate) fn next_piece(&mut self) -> Result<Option<TextPiece>> {
-        let block = self.reader.next_block()?;
-        self.pieces += usize::from(block.is_some());
-        Ok(block.map(|block| TextPiece {
+        let Some(block) = self.reader.next_block()? else {
+            return Ok(None);
+        };
+        let piece = TextPiece {
             offset: block.offset,
             bytes: block.bytes.to_vec(),
-        }))
+        };
+        self.pieces += 1;
+        if self.refuses_bytes
+            && self.reader.is_decoded()
+            && let Err(error) = self.check_utf8(&piece)
+        {
+            return Err(self.reader.cause_of(error));
+        }
+        Ok(Some(piece))
+    }
+
+    /// Returns the error that the task of a piece would return. Text that is not UTF-8 may be what a damaged file was
+    /// decoded to, which only this thread can find out: the job must not depend on which of the threads is faster.
+    fn check_utf8(&self, piece: &TextPiece) -> Result<()> {
+        let (delimiter, policy) = (Delimiter::new(b"\n"), (InvalidUtf8::Fail, None, false));
+        let ignore = |_: &str, _| Ok(ControlFlow::Continue(()));
+        for_each_text(piece.block(), &delimiter, policy, &self.path, ignore).map(drop)
     }
 
     /// Returns why one thread decodes the file, once several pieces show that it is large.
@@ -125,7 +151,9 @@ mod tests {
     use flate2::Compression;
     use flate2::write::GzEncoder;
 
+    use super::super::split_reader::SplitReader;
     use super::*;
+    use crate::error::Error;
     use crate::storage::memory::MemoryBudget;
 
     fn helper() -> Helpers {
@@ -158,6 +186,50 @@ mod tests {
             assert_eq!(decoded, text.as_bytes());
             assert_eq!(pieces.count_input_bytes(), path.metadata().unwrap().len());
         }
+    }
+
+    #[test]
+    fn damage_comes_before_what_it_was_decoded_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let path: Arc<Path> = directory.path().join("f.gz").into();
+        let text = [&b"text\n".repeat(1_000)[..], b"\xff\n", &b"x".repeat(200)].concat();
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(&text).unwrap();
+        let content = encoder.finish().unwrap();
+        let mut damaged = content.clone();
+        let checksum = content.len() - 8;
+        damaged[checksum] ^= 1;
+        let options = |max_line_bytes| TextOptions {
+            max_line_bytes,
+            ..TextOptions::default()
+        };
+        let split = Split::whole(&path, 0);
+        let of_pieces = |options: &TextOptions| {
+            let mut pieces = TextPieces::open_sized(&split, options, 100, helper())?;
+            while pieces.next_piece()?.is_some() {}
+            Ok(())
+        };
+        let of_split = |options: &TextOptions| {
+            let (reader, policy) = (SplitReader::default(), options.utf8_policy());
+            let read = reader.read(&split, options, &|_| {}, &mut |block| {
+                let delimiter = Delimiter::new(b"\n");
+                let go_on = |_: &str, _| Ok(ControlFlow::Continue(()));
+                for_each_text(block, &delimiter, policy, &path, go_on)
+            });
+            read.map(drop)
+        };
+        let check = |options: &TextOptions, expected: &str| {
+            for outcome in [of_pieces(options), of_split(options)] {
+                let error: Error = outcome.unwrap_err();
+                assert!(error.to_string().contains(expected), "{error}");
+            }
+        };
+        std::fs::write(&path, damaged).unwrap();
+        check(&options(1_000), "the checksum does not match");
+        check(&options(3), "the checksum does not match");
+        std::fs::write(&path, content).unwrap();
+        check(&options(1_000), "invalid UTF-8 at byte 5000");
+        check(&options(3), "the line at byte 0 is longer");
     }
 
     #[test]

@@ -397,6 +397,16 @@ impl TextInput {
         !matches!(self, Self::Plain(_))
     }
 
+    /// Whether the file is compressed, so that it may be damaged.
+    pub(super) fn is_decoded(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Compressed { .. } => true,
+            #[cfg(feature = "encodings")]
+            Self::Transcoded(transcoder) => transcoder.input().is_decoded(),
+        }
+    }
+
     /// Returns the format of a file that one thread decodes.
     pub(super) fn decoded_on_one_thread(&self) -> Option<Codec> {
         match self {

@@ -72,6 +72,9 @@ impl SplitReader {
         let flow = match push_blocks(&mut reader, count_read, on_block) {
             Ok(flow) => flow,
             Err(Unread::File(error)) => return skip(error, split, options),
+            Err(Unread::Block(error)) if matches!(error.kind(), ErrorKind::InvalidUtf8 { .. }) => {
+                return Err(reader.cause_of(error));
+            }
             Err(Unread::Block(error)) => return Err(error),
         };
         if flow.is_break() {

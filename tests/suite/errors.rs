@@ -768,6 +768,28 @@ fn a_panic_in_the_iterator_of_a_source_names_the_source() {
 }
 
 #[test]
+fn an_error_of_a_source_comes_after_those_of_earlier_tasks() {
+    quiet_panics();
+    on_every_executor(|context| {
+        // The second partition begins after 64 records.
+        let numbers = context.from_iter((0..1_000).map(|n| {
+            assert!(n < 64, "{ON_PURPOSE}");
+            n
+        }));
+        let slow = numbers.try_map(|n: u64| {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            if n == 50 { Err("50") } else { Ok(n) }
+        });
+        for error in [
+            slow.count().unwrap_err(),
+            slow.distinct().count().unwrap_err(),
+        ] {
+            assert!(error.to_string().ends_with(": 50"), "{error}");
+        }
+    });
+}
+
+#[test]
 fn a_panic_without_a_text_is_told_as_such() {
     quiet_panics();
     on_every_executor(|context| {
