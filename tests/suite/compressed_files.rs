@@ -319,7 +319,7 @@ fn a_single_file_has_all_records_or_does_not_exist() {
         for overwrite in [false, true] {
             let onto = writer.clone().overwrite(overwrite).write(&bag, &directory);
             let message = onto.unwrap_err().to_string();
-            assert!(message.ends_with("out: is a directory"), "{message}");
+            assert!(message.ends_with(": is a directory"), "{message}");
         }
         let failing = bag.try_map(|line| match line.starts_with("600 ") {
             true => Err("on purpose"),
