@@ -183,7 +183,7 @@ fn is_skippable_frame(head: &[u8]) -> bool {
 }
 
 /// Returns the format of the first frame after skippable ones. It is zstd if that frame is not in `head`, because
-/// `pzstd` begins its files with a skippable frame.
+/// `pzstd` begins its files with a skippable frame. Its reader continues as that of lz4, if necessary.
 fn after_skippable_frames(mut head: &[u8]) -> Codec {
     while is_skippable_frame(head) {
         let frame = head.get(4..).and_then(<[u8]>::split_first_chunk);

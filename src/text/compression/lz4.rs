@@ -19,6 +19,11 @@ const OLD_BLOCK_BYTES: usize = 8 << 20;
 /// Maximum distance that a block may refer back, in bytes.
 const WINDOW_BYTES: usize = 64 << 10;
 
+/// Whether a frame with text begins with these bytes.
+pub(super) fn is_magic(bytes: [u8; 4]) -> bool {
+    matches!(u32::from_le_bytes(bytes), MAGIC | OLD_MAGIC)
+}
+
 /// Reads the text of a file of lz4 frames.
 pub(super) struct Lz4Reader<R> {
     input: UnitInput<R>,
@@ -52,6 +57,13 @@ impl<R: BufRead> Lz4Reader<R> {
             text: Vec::new(),
             taken: 0,
         }
+    }
+
+    /// Returns a reader of an input of which the magic bytes of a frame have been read.
+    pub(super) fn after_magic(input: UnitInput<R>, magic: [u8; 4]) -> io::Result<Self> {
+        let mut reader = Self::new(input);
+        reader.begin_frame(u32::from_le_bytes(magic))?;
+        Ok(reader)
     }
 
     /// Begins the next frame. Returns `false` if there is none.

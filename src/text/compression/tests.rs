@@ -256,6 +256,25 @@ fn frames_of_zstd_that_have_no_text_are_skipped() {
 }
 
 #[test]
+fn frames_of_lz4_may_follow_skippable_ones_of_any_length() {
+    let skippable = |len: u32| {
+        let head = [&[0x52, 0x2a, 0x4d, 0x18], &len.to_le_bytes()[..]].concat();
+        [head, vec![1; len as usize]].concat()
+    };
+    let [one, two] = ["one ", "two"].map(|text| part(Lz4, text.as_bytes()));
+    let bytes = [skippable(1_000), skippable(2), one, skippable(600), two].concat();
+    for codec in [Zstd, Lz4] {
+        assert_eq!(decode(codec, &bytes).unwrap(), "one two");
+        let message = decode(codec, &bytes[..bytes.len() - 1]).unwrap_err();
+        assert!(message.contains("cut short"), "{message}");
+        assert_eq!(decode(codec, &skippable(1_000)).unwrap(), "");
+    }
+    // Frames of both formats are not one text.
+    let both = [part(Zstd, b"one"), part(Lz4, b"two")].concat();
+    assert!(decode(Zstd, &both).is_err());
+}
+
+#[test]
 fn what_looks_back_too_far_is_refused() {
     let mut options = XzOptions::with_preset(1);
     options.lzma_options.dict_size = 256 << 20;
