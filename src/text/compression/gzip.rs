@@ -80,8 +80,11 @@ impl<R: BufRead> GzipReader<R> {
         self.checksum.update(&out[..read]);
         self.text_bytes = self.text_bytes.wrapping_add(read as u32);
         self.input.text_bytes += read as u64;
-        match status.map_err(|_| damaged("invalid deflate data"))? {
-            Status::StreamEnd => self.state = State::Trailer,
+        match status {
+            // The next call returns the error again.
+            Err(_) if read > 0 => {}
+            Err(_) => return Err(damaged("invalid deflate data")),
+            Ok(Status::StreamEnd) => self.state = State::Trailer,
             _ if is_stuck && is_at_end => return Err(ErrorKind::UnexpectedEof.into()),
             _ if is_stuck => return Err(damaged("invalid deflate data")),
             _ => {}

@@ -20,6 +20,9 @@ pub(super) struct CFrame {
     /// Start of the current frame, of which `taken` bytes have been decoded.
     start: Vec<u8>,
     taken: usize,
+    /// Number of bytes up to the end of the next block. The library is given no more at a time: if it finds damage, it
+    /// does not tell how much text it has written in the same call.
+    next_bytes: usize,
 }
 
 impl CFrame {
@@ -35,6 +38,7 @@ impl CFrame {
             loaded: None,
             start: Vec::new(),
             taken: 0,
+            next_bytes: 0,
         }
     }
 
@@ -59,6 +63,7 @@ impl CFrame {
         id[..id_bytes].copy_from_slice(&fields[window_bytes..]);
         self.start = [&magic[..], &[flags], fields].concat();
         self.taken = 0;
+        self.next_bytes = self.start.len();
         let reset = self.context.reset(ResetDirective::SessionOnly);
         reset.map_err(|code| damaged(get_error_name(code)))?;
         self.load(u32::from_le_bytes(id))?;
@@ -98,6 +103,7 @@ impl CFrame {
             false => input.fill_buf()?,
         };
         let is_at_end = bytes.is_empty();
+        let bytes = &bytes[..bytes.len().min(self.next_bytes.max(1))];
         let (mut from, mut to) = (InBuffer::around(bytes), OutBuffer::around(out));
         let decoded = self.context.decompress_stream(&mut to, &mut from);
         let (taken, read) = (from.pos(), to.pos());
@@ -111,6 +117,7 @@ impl CFrame {
             }
             name => damaged(name),
         })?;
+        self.next_bytes = missing;
         match is_at_end && taken + read == 0 && missing > 0 {
             true => Err(ErrorKind::UnexpectedEof.into()),
             false => Ok((read, missing == 0)),

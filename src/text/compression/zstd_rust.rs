@@ -14,7 +14,12 @@ pub(super) struct RustFrame {
     decoder: FrameDecoder,
     /// Number of bytes of text in the current frame so far.
     text_bytes: u64,
+    /// The error that follows the text that has been decoded.
+    failed: Option<io::Error>,
 }
+
+/// A block without text that ends a frame, and a checksum, in case the frame has one.
+const LAST_BLOCK: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
 
 impl RustFrame {
     pub(super) fn new(options: &DecoderOptions) -> Self {
@@ -29,6 +34,7 @@ impl RustFrame {
         Self {
             decoder,
             text_bytes: 0,
+            failed: None,
         }
     }
 
@@ -68,13 +74,22 @@ impl RustFrame {
         if read > 0 {
             return Ok((read, false));
         }
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         if self.decoder.is_finished() {
             self.end()?;
             return Ok((0, true));
         }
         let one = BlockDecodingStrategy::UptoBlocks(1);
-        let decoded = self.decoder.decode_blocks(input, one);
-        decoded.map_err(io::Error::other)?;
+        if let Err(error) = self.decoder.decode_blocks(input, one) {
+            self.failed = Some(io::Error::other(error));
+            // The decoder keeps the text that later blocks may refer to. At the end of the frame it returns that, too.
+            let ended = self
+                .decoder
+                .decode_blocks(&LAST_BLOCK[..], BlockDecodingStrategy::All);
+            ended.map_err(io::Error::other)?;
+        }
         Ok((0, false))
     }
 
