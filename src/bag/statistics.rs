@@ -86,7 +86,7 @@ impl<T: Numeric, P: Pipeline<Out = T>> Bag<T, P> {
     /// the first finds these two.
     ///
     /// Infinite numbers are counted as below or above all buckets. If all finite numbers are equal, the buckets extend
-    /// by 0.5 in both directions; if there are none, from 0 to 1.
+    /// by 0.5 in both directions; if there are none, from 0 to 1. An edge at zero is 0.0, not -0.0.
     ///
     /// # Errors
     ///
@@ -94,7 +94,7 @@ impl<T: Numeric, P: Pipeline<Out = T>> Bag<T, P> {
     ///
     /// # Panics
     ///
-    /// Panics if `buckets` is 0.
+    /// Panics if `buckets` is 0 or more than 2^24.
     ///
     /// # Examples
     ///
@@ -107,6 +107,10 @@ impl<T: Numeric, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn histogram_even(&self, buckets: usize) -> Result<Histogram> {
         assert!(buckets > 0, "a histogram needs a bucket");
+        assert!(
+            buckets <= MAX_BUCKETS,
+            "at most {MAX_BUCKETS} buckets, not {buckets}"
+        );
         let site = Site::new("histogram_even");
         let is_finite = |number: &T| number.to_f64().is_finite();
         let stats = self.summarize_at(site, summary::filter(is_finite, summary::stats()))?;
@@ -369,6 +373,10 @@ where
         chosen.collect_at(site)
     }
 }
+
+/// Maximum number of buckets of equal width. Each takes 16 bytes in each task, so a much larger number would be no error
+/// of the job: it would exhaust the memory.
+const MAX_BUCKETS: usize = 1 << 24;
 
 /// A partition, and a position in it.
 type Place = (usize, u64);

@@ -59,7 +59,9 @@ impl HistogramSummary {
             bucket if bucket == buckets => max,
             bucket => (2.0 * (low + width * (bucket as f64 / buckets as f64))).clamp(min, max),
         };
-        let edges = (0..=buckets).map(edge).collect();
+        // -0.0 becomes 0.0: which of the two is the minimum depends on their order.
+        let edges = (0..=buckets).map(|bucket| edge(bucket) + 0.0);
+        let edges = edges.collect();
         Self { edges }
     }
 }

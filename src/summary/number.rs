@@ -30,7 +30,7 @@ pub trait Numeric:
     /// Whether the sum is the same in whatever order numbers are added.
     #[doc(hidden)]
     const IS_WHOLE: bool;
-    /// The sum of no numbers.
+    /// The sum of no numbers: of floating-point numbers, -0.0, as in the standard library. 0.0 would change a sum of -0.0.
     #[doc(hidden)]
     const ZERO: Self;
     /// The product of no numbers.
@@ -81,5 +81,5 @@ macro_rules! wrapping {
 }
 
 number!(true, 0, 1: u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize);
-number!(false, 0.0, 1.0: f32 f64);
+number!(false, -0.0, 1.0: f32 f64);
 wrapping!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize);

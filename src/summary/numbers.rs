@@ -56,7 +56,8 @@ impl<T: Record + ?Sized> Summary<T> for CountSummary {
 }
 
 /// Sums [numbers](Numeric). A floating-point sum depends on the partitioning, but not on the run;
-/// [`sum_exact`](super::sum_exact) does not.
+/// [`sum_exact`](super::sum_exact) does not. As in [`Iterator::sum`], the floating-point sum of no numbers is -0.0, and so is
+/// that of numbers all of which are -0.0.
 ///
 /// # Examples
 ///
@@ -188,19 +189,32 @@ impl<T: Numeric> Summary<T> for MeanSummary {
     }
 
     fn finish(&self, MeanPart { count, sum, lost }: MeanPart) -> Option<f64> {
-        // The error of a sum that is infinite is not a number.
-        let sum = if lost.is_finite() { sum + lost } else { sum };
+        // The error of a sum that is infinite is not a number. An error of 0.0 would change a sum of -0.0.
+        let sum = match lost {
+            _ if lost.is_finite() && lost != 0.0 => sum + lost,
+            _ => sum,
+        };
         (count > 0).then(|| sum / count as f64)
     }
 }
 
 /// The number of numbers, their sum, and what rounding has taken from the sum.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(from = "StoredMean", into = "StoredMean")]
 pub struct MeanPart {
     count: u64,
     sum: f64,
     lost: f64,
+}
+
+impl Default for MeanPart {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            sum: f64::ZERO,
+            lost: 0.0,
+        }
+    }
 }
 
 /// The serialised form. One number is short: if keys are mostly distinct, the means of single numbers are shuffled.

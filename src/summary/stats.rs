@@ -122,7 +122,6 @@ impl From<Stats> for StoredStats {
             max,
         } = stats;
         match count {
-            // The sum has lost the sign of -0.0.
             1 if !sum.is_nan() => Self::One(min),
             _ => Self::Many(count, sum, mean, squares, min, max),
         }
@@ -135,8 +134,8 @@ impl From<StoredStats> for Stats {
         match stored {
             StoredStats::One(number) if number.is_finite() => Self {
                 count: 1,
+                sum: number,
                 // -0.0 is added to 0.0.
-                sum: 0.0 + number,
                 mean: 0.0 + number,
                 squares: 0.0,
                 min: number,
@@ -160,7 +159,7 @@ impl Default for Stats {
     fn default() -> Self {
         Self {
             count: 0,
-            sum: 0.0,
+            sum: f64::ZERO,
             mean: 0.0,
             squares: 0.0,
             min: f64::INFINITY,
@@ -235,7 +234,13 @@ impl Stats {
     /// Returns the arithmetic mean, or `None` if there are no numbers.
     #[must_use]
     pub fn mean(&self) -> Option<f64> {
-        (self.count > 0).then_some(self.mean)
+        // Only the sum has the sign of numbers all of which are -0.0.
+        let mean = if self.sum == 0.0 && self.mean == 0.0 {
+            self.sum
+        } else {
+            self.mean
+        };
+        (self.count > 0).then_some(mean)
     }
 
     /// Returns the smallest number, or `None` if there are no numbers.

@@ -42,6 +42,53 @@ fn the_sum_of_one_number_is_that_number() {
 }
 
 #[test]
+fn sums_of_zeros_have_the_sign_that_those_of_iterators_have() {
+    fn of<S: Summary<f64>>(summary: &S, parts: &[&[f64]]) -> S::Output {
+        let mut merged = summary.start();
+        for numbers in parts {
+            let mut part = summary.start();
+            numbers
+                .iter()
+                .for_each(|number| summary.add(&mut part, number));
+            summary.merge(&mut merged, part);
+        }
+        summary.finish(merged)
+    }
+    let cases: [&[&[f64]]; 6] = [
+        &[],
+        &[&[-0.0]],
+        &[&[-0.0, -0.0], &[], &[-0.0]],
+        &[&[-0.0], &[0.0]],
+        &[&[0.0]],
+        &[&[1.0], &[-1.0]],
+    ];
+    for parts in cases {
+        let numbers = parts.concat();
+        let bits = numbers.iter().sum::<f64>().to_bits();
+        let mean = (!numbers.is_empty()).then_some(bits);
+        let stats = of(&stats(), parts);
+        assert_eq!(of(&sum(), parts).to_bits(), bits, "{parts:?}");
+        assert_eq!(stats.sum().to_bits(), bits, "{parts:?}");
+        for found in [of(&super::mean(), parts), stats.mean()] {
+            assert_eq!(found.map(f64::to_bits), mean, "{parts:?}");
+        }
+    }
+    let bag = crate::from_vec(vec![-0.0, -0.0]);
+    assert!(bag.sum::<f64>().unwrap().is_sign_negative());
+    let edges = |numbers: Vec<f64>| {
+        let histogram = crate::from_vec(numbers).histogram_even(1).unwrap();
+        histogram.edges()[0].to_bits()
+    };
+    assert_eq!(edges(vec![-0.0, 0.0, 1.0]), edges(vec![0.0, -0.0, 1.0]));
+}
+
+#[test]
+#[should_panic(expected = "at most 16777216 buckets, not 1000000000000000")]
+fn a_histogram_has_no_more_buckets_than_memory() {
+    let _ = crate::range(0..2_u64).histogram_even(1_000_000_000_000_000);
+}
+
+#[test]
 fn the_sum_of_one_number_is_stored_as_that_number() {
     for number in [0.1, -1e300, f64::from_bits(1), f64::MAX] {
         let sum: ExactSum = std::iter::once(number).collect();
