@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
@@ -50,7 +51,8 @@ pub enum Executor {
     #[default]
     GlobalThreads,
     /// On a separate pool with this many threads, and on the thread that calls the action: `threads:N`, or
-    /// [`threads(n)`](crate::ContextBuilder::threads) of the builder. At most this many of them run tasks at a time.
+    /// [`threads(n)`](crate::ContextBuilder::threads) of the builder. At most this many of them run tasks at a time. There
+    /// may be up to 1,024.
     Threads(usize),
     /// In this many worker processes, which are your program, started again; see [worker
     /// processes](crate#worker-processes). `main` must begin with [`init`](crate::init). Linux only.
@@ -61,12 +63,12 @@ pub enum Executor {
 }
 
 const EXECUTORS: &str = if cfg!(target_os = "linux") {
-    "inline, threads, threads:N, processes or processes:N with N of 1 or more, or scheme://address"
+    "inline, threads, threads:N with N from 1 to 1024, processes, processes:N with N of 1 or more, or scheme://address"
 } else {
-    "inline, threads or threads:N with N of 1 or more, or scheme://address; processes need Linux"
+    "inline, threads, threads:N with N from 1 to 1024, or scheme://address; processes need Linux"
 };
 
-const THREADS: &str = "a number of 1 or more";
+const THREADS: &str = "a number from 1 to 1024";
 const SUMMARY: &str = "0 or 1";
 #[cfg(feature = "status")]
 const STATUS: &str = "an address with a port, such as 127.0.0.1:8787";
@@ -74,11 +76,16 @@ const STATUS: &str = "an address with a port, such as 127.0.0.1:8787";
 const STATUS: &str =
     "no value, because this program is built without the feature `status` of holdall";
 
+/// Numbers of threads of a pool. Each thread that starts searches all others for work, so the time is quadratic: 0.3 s
+/// of CPU time for 300 threads, and some seconds for the maximum.
+const POOL_THREADS: RangeInclusive<usize> = 1..=1024;
+
 impl Executor {
-    /// Returns an error if no task could ever run.
+    /// Returns an error if no task could ever run, or if the threads would take long to start.
     pub(crate) fn check(self) -> Result<()> {
         match self {
-            Self::Threads(0) | Self::Processes(0) => {}
+            Self::Threads(threads) if !POOL_THREADS.contains(&threads) => {}
+            Self::Processes(0) => {}
             Self::Processes(_) if !cfg!(target_os = "linux") => {}
             _ => return Ok(()),
         }
@@ -198,7 +205,7 @@ impl Config {
         }
         let mut threads = None;
         if let Some(text) = text("HOLDALL_THREADS", THREADS)? {
-            threads = text.parse().ok().filter(|n| *n > 0);
+            threads = text.parse().ok().filter(|n| POOL_THREADS.contains(n));
             if threads.is_none() {
                 return Err(invalid("HOLDALL_THREADS", &text, THREADS));
             }
@@ -288,6 +295,7 @@ mod tests {
         for executor in executors {
             assert_eq!(executor.to_string().parse::<Executor>().unwrap(), executor);
         }
+        assert!(Executor::Threads(1024).check().is_ok());
         let error = Executor::Processes(0).check().unwrap_err().to_string();
         assert!(error.contains("\"processes:0\""), "{error}");
     }
@@ -343,6 +351,8 @@ mod tests {
             ("HOLDALL_EXECUTOR", "processes:two"),
             ("HOLDALL_THREADS", "many"),
             ("HOLDALL_THREADS", "0"),
+            ("HOLDALL_EXECUTOR", "threads:1025"),
+            ("HOLDALL_THREADS", "1025"),
         ] {
             let error = config(&[(variable, value)]).unwrap_err().to_string();
             assert!(error.contains(variable) && error.contains(value), "{error}");

@@ -517,7 +517,8 @@ impl ContextBuilder {
         self
     }
 
-    /// Sets the number of threads that run tasks. Short for [`Executor::Threads`].
+    /// Sets the number of threads that run tasks. Short for [`Executor::Threads`]. [`build`](Self::build) returns
+    /// [`InvalidSetting`](crate::ErrorKind::InvalidSetting) if there are more than 1,024.
     ///
     /// # Panics
     ///

@@ -633,7 +633,7 @@
 //! | variable | value | default |
 //! | --- | --- | --- |
 //! | `HOLDALL_EXECUTOR` | `inline`, `threads`, `threads:N`, `processes`, `processes:N` or an address; see [`Executor`] | `threads` |
-//! | `HOLDALL_THREADS` | the number of threads of the executor `threads`; no other executor uses it | one per core |
+//! | `HOLDALL_THREADS` | the number of threads of the executor `threads`, up to 1,024; no other executor uses it | one per core |
 //! | `HOLDALL_MEMORY` | the [memory](#memory-and-disk) of a context: `2GiB`, `500MB`; see [`ByteSize`] | half of the available memory |
 //! | `HOLDALL_SPILL_DIR` | the directory for spill files | the system's temporary directory |
 //! | `HOLDALL_SHUFFLE` | the [shuffle directory](ContextBuilder::shuffle_directory) of a cluster: `s3://bucket/prefix` | none: map outputs stay on their machine |

@@ -7,7 +7,7 @@ use crate::error::Result;
 pub(crate) struct Inline;
 
 impl StageExecutor for Inline {
-    fn run_summoning(&self, _: bool, work: &(dyn Fn(&Summon<'_>) + Sync)) -> Result<()> {
+    fn run_summoning(&self, _: bool, _: usize, work: &(dyn Fn(&Summon<'_>) + Sync)) -> Result<()> {
         work(&|| {});
         Ok(())
     }

@@ -156,13 +156,13 @@ pub(crate) trait StageExecutor: Send + Sync {
     ///
     /// `work` takes tasks until none are left, so one call is enough to finish a stage. An executor that cannot get
     /// another thread calls it on the current one. `work` does not panic. `is_streamed` tells whether calls of `work` may
-    /// wait for one that pulls a partition from a stream.
+    /// wait for one that pulls a partition from a stream. More than `most` threads at a time would find no task.
     ///
     /// # Errors
     ///
     /// Returns an error if threads cannot be started.
-    fn run(&self, is_streamed: bool, work: &(dyn Fn() + Sync)) -> Result<()> {
-        self.run_summoning(is_streamed, &|_| work())
+    fn run(&self, is_streamed: bool, most: usize, work: &(dyn Fn() + Sync)) -> Result<()> {
+        self.run_summoning(is_streamed, most, &|_| work())
     }
 
     /// Like [`run`](Self::run), but passes a [`Summon`] to `work`.
@@ -170,7 +170,12 @@ pub(crate) trait StageExecutor: Send + Sync {
     /// # Errors
     ///
     /// Returns an error if threads cannot be started.
-    fn run_summoning(&self, is_streamed: bool, work: &(dyn Fn(&Summon<'_>) + Sync)) -> Result<()>;
+    fn run_summoning(
+        &self,
+        is_streamed: bool,
+        most: usize,
+        work: &(dyn Fn(&Summon<'_>) + Sync),
+    ) -> Result<()>;
 
     /// Number of threads that run tasks.
     fn threads(&self) -> usize;

@@ -70,9 +70,15 @@ impl StageExecutor for Threads {
     /// There are two exceptions. If it pulled from a stream, and the iterator behind it called rayon, it would wait for
     /// rayon's global pool, while all threads of that pool might be waiting for the stream. And if a thread of the global
     /// pool ran tasks of a separate pool, a closure that calls rayon might take up other work there, such as an action.
-    fn run_summoning(&self, is_streamed: bool, work: &(dyn Fn(&Summon<'_>) + Sync)) -> Result<()> {
+    fn run_summoning(
+        &self,
+        is_streamed: bool,
+        most: usize,
+        work: &(dyn Fn(&Summon<'_>) + Sync),
+    ) -> Result<()> {
         let pool = self.pool()?;
-        let threads = self.threads();
+        // A thread that wakes up searches all others for work, so waking all of many takes quadratic time.
+        let threads = self.threads().min(most.max(1));
         let spawn = |job: &RevocableJob, work: fn(&RevocableJob)| {
             let job = job.clone();
             match pool {
@@ -108,5 +114,27 @@ impl StageExecutor for Threads {
             // Jobs will return the error.
             Err(_) => 1,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn no_more_threads_wake_up_than_there_are_tasks() {
+        let threads = Threads::new(Some(4));
+        for most in [1, 2] {
+            let calls = AtomicUsize::new(0);
+            let work = || {
+                calls.fetch_add(1, Ordering::Relaxed);
+                thread::sleep(Duration::from_millis(30));
+            };
+            threads.run(false, most, &work).unwrap();
+            assert!(calls.into_inner() <= most);
+        }
     }
 }

@@ -41,7 +41,7 @@ impl Job {
         match &self.executor {
             AnyExecutor::Local(executor) => {
                 let local = LocalRun::new(run, &self.state, &self.events, self.threads());
-                executor.run_summoning(false, &|summon| local.work(summon))
+                executor.run_summoning(false, usize::MAX, &|summon| local.work(summon))
             }
             AnyExecutor::Remote(executor) => self.run_remote_layers(&**executor, run),
         }

@@ -60,8 +60,8 @@ impl<'j> MapStages<'j> {
             self.fail(error);
         }
         let executor = self.job.executor.local();
-        let is_streamed = self.lock().reads_streams();
-        let outcome = executor.run_summoning(is_streamed, &|summon| self.work(summon));
+        let (is_streamed, most) = self.lock().extent();
+        let outcome = executor.run_summoning(is_streamed, most, &|summon| self.work(summon));
         let failure = lock(&self.failure).take();
         for entry in self.lock().entries() {
             if let Some(watch) = entry.watch.take() {

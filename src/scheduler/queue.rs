@@ -99,6 +99,17 @@ impl<'s> PartitionQueue<'s> {
         matches!(self.source, QueuedPartitions::Pulled { .. })
     }
 
+    /// Returns the maximum number of tasks that are left.
+    pub(super) fn tasks(&self) -> usize {
+        match &self.source {
+            QueuedPartitions::Counted { next, end } => {
+                let left = end.saturating_sub(next.load(Ordering::Relaxed));
+                left.div_ceil(self.partitions_per_task)
+            }
+            QueuedPartitions::Pulled { .. } => usize::MAX,
+        }
+    }
+
     /// Returns whether all partitions have been claimed.
     pub(super) fn is_exhausted(&self) -> bool {
         match &self.source {

@@ -114,7 +114,8 @@ impl<'s, 'q> StageRun<'s, 'q> {
     ///
     /// Returns an error if threads cannot be started. Errors of tasks are those of the job.
     pub(crate) fn work_on(&self, executor: &dyn StageExecutor, limit: usize) -> Result<()> {
-        executor.run(self.queue.is_streamed(), &|| self.work(limit))
+        let most = self.queue.tasks().min(limit);
+        executor.run(self.queue.is_streamed(), most, &|| self.work(limit))
     }
 
     /// Claims and computes partitions below `limit` until none are left or the job has ended. Called on each thread

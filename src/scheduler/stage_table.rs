@@ -81,10 +81,12 @@ impl StageEntry<'_> {
 }
 
 impl<'j> StageTable<'j> {
-    /// Returns whether the number of partitions of a stage is unknown.
-    pub(super) fn reads_streams(&self) -> bool {
-        let mut parents = self.entries.iter().map(|entry| entry.plan.shuffle.parent());
-        parents.any(|parent| parent.partitions.is_none())
+    /// Returns whether the number of partitions of a stage is unknown, and the maximum number of tasks at a time.
+    pub(super) fn extent(&self) -> (bool, usize) {
+        let parents = self.entries.iter().map(|entry| entry.plan.shuffle.parent());
+        let partitions = parents.map(|parent| parent.partitions);
+        let sum = partitions.sum::<Option<usize>>();
+        (sum.is_none(), sum.unwrap_or(usize::MAX))
     }
 
     /// Adds the stages of `plan` that the table does not have, as stages that wait, and returns the positions of those

@@ -193,7 +193,7 @@ fn word_count_explains_errors() {
     );
     assert_eq!(
         fails(&["--executor", "thread", utf8(&text)]),
-        r#"executor: cannot use "thread", expected inline, threads, threads:N, processes or processes:N with N of 1 or more, or scheme://address"#
+        r#"executor: cannot use "thread", expected inline, threads, threads:N with N from 1 to 1024, processes, processes:N with N of 1 or more, or scheme://address"#
     );
     let no_input = format!("no input file at {} in read_text at ", missing.display());
     assert!(fails(&[utf8(&missing)]).starts_with(&no_input));

@@ -1100,9 +1100,9 @@ fn what_is_wrong_with_an_output_is_said() {
 // Settings.
 
 const EXECUTORS: &str = if cfg!(target_os = "linux") {
-    "inline, threads, threads:N, processes or processes:N with N of 1 or more, or scheme://address"
+    "inline, threads, threads:N with N from 1 to 1024, processes, processes:N with N of 1 or more, or scheme://address"
 } else {
-    "inline, threads or threads:N with N of 1 or more; processes need Linux"
+    "inline, threads, threads:N with N from 1 to 1024, or scheme://address; processes need Linux"
 };
 
 #[test]
