@@ -1172,7 +1172,7 @@ fn settings_that_cannot_be_are_refused_by_name() {
 #[test]
 #[ignore = "needs an environment of its own"]
 fn in_a_wrong_environment() {
-    let expected = r#"HOLDALL_THREADS: cannot use "many", expected a number of 1 or more"#;
+    let expected = r#"HOLDALL_THREADS: cannot use "many", expected a number from 1 to 1024"#;
     assert_eq!(
         Context::builder().build().unwrap_err().to_string(),
         expected
