@@ -17,7 +17,7 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ///
     /// Stored records count towards the [budget](crate::ContextBuilder::memory). If other data needs the memory, they
     /// move to disk, or are dropped if `level` is [`Memory`](StorageLevel::Memory). Partitions that worker processes
-    /// compute are always stored in files, so that every worker can read them.
+    /// compute are always stored in files, one for each, so that every worker can read them.
     ///
     /// The store is deleted when the last bag made from this one is dropped. It is deleted earlier if every bag that
     /// can still read it reads from complete persisted bags that come after it. If a loop persists a bag in each round

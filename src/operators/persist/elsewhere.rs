@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::replayed::replay_or_compute;
 use super::stored_parent::StoredParent;
-use crate::error::{Error, Result};
+use crate::error::{PlaceError as _, Result};
 use crate::id::StoreId;
 use crate::pipeline::{Pipeline, Ref, Storable};
 use crate::shuffle::{Content, RecordBuffer};
@@ -85,7 +85,8 @@ impl StoreElsewhere {
         if self.is_closed {
             return parent.run(partition, task, sink);
         }
-        let mut file = RunFile::create(&task.resources().scratch, "persist")?;
+        let file = RunFile::create(&task.resources().scratch, "persist");
+        let mut file = file.at(site)?;
         let mut writer = file.run();
         let mut buffer = RecordBuffer::default();
         let stop = &task.resources().stop;
@@ -110,13 +111,12 @@ impl StoreElsewhere {
         })?;
         // A partition that was interrupted is incomplete.
         if flow.is_continue() && !task.has_failed() && !task.is_stopped() {
-            let at = |error: Error| error.at(site);
             buffer.complete();
-            buffer.write_frames(&mut writer, stop).map_err(at)?;
+            buffer.write_frames(&mut writer, stop).at(site)?;
             task.put_stored(StoredPartition {
                 store: self.id.number(),
                 partition: index,
-                part: FilePart::export(&writer.finish().map_err(at)?),
+                part: FilePart::export(&writer.finish().at(site)?),
                 replaces: self.partitions.contains_key(&index),
             });
         }
@@ -204,6 +204,16 @@ mod tests {
         index: usize,
         most: usize,
     ) -> Vec<u32> {
+        try_persisted(keeping, records, job, index, most).unwrap()
+    }
+
+    fn try_persisted(
+        keeping: Keeping,
+        records: u32,
+        job: &JobState,
+        index: usize,
+        most: usize,
+    ) -> Result<Vec<u32>> {
         let persist = Persist {
             parent: StoredParent::Known(Boxed::new(Arc::new(FromVec {
                 records: Arc::new((0..records).collect()),
@@ -222,8 +232,21 @@ mod tests {
                 false => ControlFlow::Break(()),
             }
         });
-        let _ = flow.unwrap();
-        read
+        let _ = flow?;
+        Ok(read)
+    }
+
+    #[test]
+    fn an_error_names_the_line() {
+        let driver = Driver::new();
+        let job = driver.job("1-");
+        let directory = driver.of_job.path().unwrap();
+        std::fs::remove_dir_all(&directory).unwrap();
+        std::fs::write(&directory, "a file in its place").unwrap();
+        let keeping = Keeping::Elsewhere(driver.store.export().unwrap());
+        let error = try_persisted(keeping, 30, &job, 1, usize::MAX).unwrap_err();
+        let operator = error.context().and_then(|place| place.operator);
+        assert_eq!(operator, Some("persist"), "{error}");
     }
 
     #[test]
