@@ -174,7 +174,7 @@ impl CsvReader {
         self
     }
 
-    /// Sets the byte around fields that contain delimiters or line ends. Default: `Some(b'"')`. `None`: quotes have no
+    /// Sets the byte around fields that contain delimiters or line ends. Default: `b'"'`. `None`: quotes have no
     /// meaning.
     ///
     /// # Examples
@@ -187,8 +187,8 @@ impl CsvReader {
     /// assert_eq!(sizes.values().collect()?, ["15\""]);
     /// # Ok::<(), holdall::Error>(())
     /// ```
-    pub fn quote(mut self, quote: Option<u8>) -> Self {
-        self.options.syntax.quote = quote;
+    pub fn quote(mut self, quote: impl Into<Option<u8>>) -> Self {
+        self.options.syntax.quote = quote.into();
         self
     }
 
