@@ -70,7 +70,7 @@ pub use fixed_length::read_fixed_length;
 pub use formats::{FormatSink, RecordFormat};
 pub use iter::Iter;
 #[cfg(feature = "json")]
-pub use json::read_json;
+pub use json::{JsonWriter, read_json};
 pub use ordered::Sortable;
 pub use output::{Attempt, PartitionWriter, Sink, TextWriter, WriteLine, Written};
 pub use partial::PartialValue;
