@@ -381,6 +381,11 @@ fn shuffles_travel() {
 fn fallible_steps_travel() {
     assert_travels(numbers().try_inspect(|n| u8::try_from(*n).map(drop)));
     assert_travels(numbers().try_map_init(|| 1, |one, n| u8::try_from(*one + n)));
+    assert_travels(numbers().try_key_by(|n| u8::try_from(*n)));
+    assert_travels(numbers().try_zip_partitions(numbers(), |a, b, emit| {
+        emit(a.count());
+        u8::try_from(b.count()).map(drop)
+    }));
     assert_travels(numbers().try_map_partitions(|numbers, emit| {
         emit(numbers.count());
         Ok::<_, &str>(())
@@ -401,6 +406,8 @@ fn text_steps_travel() {
     assert_travels(texts().not_containing("1"));
     assert_travels(texts().map_str(|text| &text[1..]));
     assert_travels(texts().filter_map_str(|text| text.get(2..)));
+    assert_travels(texts().try_map_str(|text| text.get(1..).ok_or("empty")));
+    assert_travels(texts().try_filter_map_str(|text| Ok::<_, String>(text.get(2..))));
     assert_travels(texts().as_text().into_owned());
     #[cfg(feature = "unicode")]
     assert_travels(texts().unicode_words());

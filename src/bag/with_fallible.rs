@@ -34,6 +34,49 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
             .try_map_init_at(Site::new("try_map_init"), init, op)
     }
 
+    /// [`Bag::try_key_by`](crate::Bag::try_key_by), with the state.
+    #[track_caller]
+    #[expect(clippy::type_complexity, reason = "an alias would hide the pair")]
+    pub fn try_key_by<K, E, F>(
+        self,
+        key_of: F,
+    ) -> Bag<(K, T::Owned), impl Pipeline<Out = (K, T::Owned)>>
+    where
+        K: 'static,
+        E: Into<BoxError> + 'static,
+        F: for<'a> Fn(&S, T::Peek<'a>) -> Result<K, E> + Send + Sync + 'static,
+    {
+        let key_of = self.stated(key_of);
+        self.bag.try_key_by_at(Site::new("try_key_by"), key_of)
+    }
+
+    /// [`Bag::try_zip_partitions`](crate::Bag::try_zip_partitions), with the state.
+    #[track_caller]
+    pub fn try_zip_partitions<U, Q, W, E, F>(
+        self,
+        other: Bag<U, Q>,
+        op: F,
+    ) -> Bag<W, impl Pipeline<Out = W>>
+    where
+        U: Record + ?Sized,
+        Q: Pipeline<Out = U>,
+        W: 'static,
+        E: Into<BoxError> + 'static,
+        F: for<'l, 'r, 'e> Fn(
+                &S,
+                Records<'l, T>,
+                Records<'r, U>,
+                &'e mut (dyn FnMut(W) + 'e),
+            ) -> Result<(), E>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let op = self.stated(op);
+        self.bag
+            .zip_partitions_at(Site::new("try_zip_partitions"), other, op)
+    }
+
     /// [`Bag::try_map_partitions`](crate::Bag::try_map_partitions), with the state.
     #[track_caller]
     pub fn try_map_partitions<U, E, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>

@@ -37,6 +37,10 @@ fn parsed(n: u64) -> std::result::Result<u64, ParseIntError> {
     if n == 55 { "x55".parse() } else { Ok(n) }
 }
 
+fn parse(text: &str) -> std::result::Result<u64, ParseIntError> {
+    parsed(text.parse()?)
+}
+
 /// Returns 100 numbers in 10 partitions. 55 is in partition 5.
 fn numbers(context: &Context) -> Bag<u64> {
     context.range_partitioned(0..100, 10).boxed()
@@ -203,6 +207,8 @@ fn a_panic_in_a_closure_that_emits_names_it() {
 fn a_failing_closure_names_itself_and_keeps_its_error() {
     on_every_executor(|context| {
         let bag = || numbers(context);
+        let texts = || bag().map(|n| n.to_string());
+        let words = |bag: Bag<str>| bag.map(|word| word.len() as u64).boxed();
         let cases: Vec<(_, _, Bag<u64>)> = vec![
             ("try_map", line!(), bag().try_map(parsed).boxed()),
             (
@@ -231,6 +237,40 @@ fn a_failing_closure_names_itself_and_keeps_its_error() {
                 bag()
                     .with(1)
                     .try_filter(|k, n| parsed(*n).map(|n| n > *k))
+                    .boxed(),
+            ),
+            (
+                "try_key_by",
+                line!(),
+                bag().try_key_by(|n| parsed(*n)).values().boxed(),
+            ),
+            (
+                "try_map_str",
+                line!(),
+                words(
+                    texts()
+                        .try_map_str(|text| parse(text).map(|_| text))
+                        .boxed(),
+                ),
+            ),
+            (
+                "try_filter_map_str",
+                line!(),
+                words(
+                    texts()
+                        .try_filter_map_str(|text| parse(text).map(|_| Some(text)))
+                        .boxed(),
+                ),
+            ),
+            (
+                "try_zip_partitions",
+                line!(),
+                bag()
+                    .try_zip_partitions(bag(), |left, _, emit| {
+                        left.collect()
+                            .into_iter()
+                            .try_for_each(|n| parsed(n).map(&mut *emit))
+                    })
                     .boxed(),
             ),
         ];
