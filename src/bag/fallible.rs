@@ -110,7 +110,6 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// assert!(keyed.collect().unwrap_err().to_string().contains("invalid digit"));
     /// ```
     #[track_caller]
-    #[expect(clippy::type_complexity, reason = "an alias would hide the pair")]
     pub fn try_key_by<K, E, F>(
         self,
         key_of: F,
@@ -123,7 +122,6 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.try_key_by_at(Site::new("try_key_by"), Plain(key_of))
     }
 
-    #[expect(clippy::type_complexity, reason = "an alias would hide the pair")]
     pub(super) fn try_key_by_at<K, E, C>(
         self,
         site: Site,

@@ -14,6 +14,7 @@ mod explain;
 mod extremes;
 mod fallible;
 mod fallible_actions;
+mod fallible_by_key;
 mod fixed_length;
 mod formats;
 mod iter;

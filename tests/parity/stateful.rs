@@ -94,6 +94,9 @@ checks! {
     );
     "BagWith::take_while" => |c| has(with(c).take_while(|state, n| n <= state), [0, 1]);
     "BagWith::skip_while" => |c| has(with(c).skip_while(|state, n| *n < 4 + state), [5]);
+    "BagWith::try_running_fold" => |c| has(
+        with(c).try_running_fold(0, |state, sum, n| ok(sum + n * state), |_, a, b| ok(a + b)), [0, 1, 3, 6, 10, 15]
+    );
     "BagWith::running_fold" => |c| has(
         with(c).running_fold(0, |state, sum, n| sum + n * state, |_, a, b| a + b), [0, 1, 3, 6, 10, 15]
     );
@@ -111,6 +114,16 @@ checks! {
     "BagWith::filter_map_str" => |c| has(lines(c).with(8).filter_map_str(|at, line| line.get(*at..=*at)), ["e"]);
     "BagWith::reduce_by_key" => |c| has(
         pairs(c).with(1).reduce_by_key(|state, a, b| a + b * state).sort(), [(1, 40), (2, 25)]
+    );
+    "BagWith::try_reduce_by_key" => |c| has(
+        pairs(c).with(1).try_reduce_by_key(|state, a, b| ok(a + b * state)).sort(), [(1, 40), (2, 25)]
+    );
+    "BagWith::try_fold_by_key" => |c| has(
+        pairs(c).with(1).try_fold_by_key(0, |state, sum, n| ok(*sum += n * state)).sort(), [(1, 40), (2, 25)]
+    );
+    "BagWith::try_aggregate_by_key" => |c| has(
+        pairs(c).with(2).try_aggregate_by_key(0, |state, count, _| ok(*count += state), |_, a, b| ok(*a += b)).sort(),
+        [(1, 4), (2, 4)]
     );
     "BagWith::fold_by_key" => |c| has(
         pairs(c).with(1).fold_by_key(0, |state, sum, n| *sum += n * state).sort(), [(1, 40), (2, 25)]
