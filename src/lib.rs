@@ -391,7 +391,7 @@
 //! | lines, or records with another delimiter | [`read_text`], [`TextReader`] | [`Bag::write_text`], [`TextWriter`] | |
 //! | fields of lines, without quotes | [`Bag::parse_fields`] | [`Bag::write_text`] | |
 //! | CSV | `read_csv`, `CsvReader` | `CsvWriter` | `csv` |
-//! | JSON lines | `read_json`, `Bag::parse_json` | `Bag::write_json` | `json` |
+//! | JSON lines | `read_json`, `Bag::parse_json` | `Bag::write_json`, `JsonWriter` | `json` |
 //! | records of a fixed length | [`read_fixed_length`] | a [`Sink`] | |
 //! | anything else that is read as a whole | [`read_files`] | a [`Sink`] | |
 //! | the files in zip and tar archives | [`read_archives`] | | |
@@ -420,7 +420,7 @@
 //! one part only, one thread decodes it while the others process its records. [`StageSummary::notes`] then states why.
 //! The records and their order are the same in all cases.
 //!
-//! [`TextWriter::compression`] and [`OutputOptions::compression`](files::OutputOptions::compression) compress outputs.
+//! [`TextWriter::compression`] and those of the writers of CSV and JSON compress outputs.
 //! With the feature `zstd-c`, the C library of zstd decodes and compresses, which is faster.
 //!
 //! # File systems
@@ -658,7 +658,7 @@
 //! | --- | --- | --- |
 //! | `csv` | CSV: `read_csv`, `CsvReader` and `CsvWriter` | `csv` |
 //! | `encodings` | text that is not UTF-8: `TextReader::encoding` | `encoding_rs` |
-//! | `json` | JSON lines: `read_json`, `parse_json`, `parse_json_or_skip` and `write_json` | `serde_json` |
+//! | `json` | JSON lines: `read_json`, `parse_json`, `parse_json_or_skip`, `write_json` and `JsonWriter` | `serde_json` |
 //! | `regex` | regular expressions on text: `matching`, `not_matching`, `find_matches` and `captures` | `regex` |
 //! | `status` | a [status page](guide::status), a report, and a trace of jobs | `httparse`, `serde_json` |
 //! | `unicode` | words of text by the rules of Unicode: `unicode_words` | `unicode-segmentation` |
@@ -736,8 +736,6 @@ pub mod summary;
 mod task;
 mod text;
 
-#[cfg(feature = "json")]
-pub use bag::read_json;
 pub use bag::{
     ArchiveMember, Attempt, Bag, BagWith, BagWriter, FormatSink, Iter, PartialValue,
     PartitionWriter, PerKey, PerKeyAnyOrder, Preview, RecordFormat, Sink, Sortable, StageEstimate,
@@ -747,6 +745,8 @@ pub use bag::{
 };
 #[cfg(feature = "csv")]
 pub use bag::{CsvReader, CsvWriter, read_csv};
+#[cfg(feature = "json")]
+pub use bag::{JsonWriter, read_json};
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};
 pub use counter::{BadRecord, BadRecords, Counter};

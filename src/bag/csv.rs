@@ -10,7 +10,7 @@ use super::{Bag, FormatSink, RecordFormat, Written};
 use crate::context::Context;
 use crate::counter::BadRecords;
 use crate::error::{BoxError, Error, ErrorKind, Result};
-use crate::files::{IntoInputs, OutputFile, OutputOptions};
+use crate::files::{Compression, IntoInputs, OutputFile, OutputOptions};
 use crate::operators::csv_records::CsvOptions;
 use crate::operators::from_source::FromSource;
 use crate::operators::read_csv::ReadCsv;
@@ -174,7 +174,7 @@ impl CsvReader {
         self
     }
 
-    /// Sets the byte around fields that contain delimiters or line ends. Default: `Some(b'"')`. `None`: quotes have no
+    /// Sets the byte around fields that contain delimiters or line ends. Default: `b'"'`. `None`: quotes have no
     /// meaning.
     ///
     /// # Examples
@@ -187,8 +187,8 @@ impl CsvReader {
     /// assert_eq!(sizes.values().collect()?, ["15\""]);
     /// # Ok::<(), holdall::Error>(())
     /// ```
-    pub fn quote(mut self, quote: Option<u8>) -> Self {
-        self.options.syntax.quote = quote;
+    pub fn quote(mut self, quote: impl Into<Option<u8>>) -> Self {
+        self.options.syntax.quote = quote.into();
         self
     }
 
@@ -367,25 +367,67 @@ impl CsvWriter {
         self
     }
 
-    /// Sets the options of the output, for example to replace an existing one. Default: nothing is replaced, and the
-    /// output is on disk when [`write`](Self::write) returns.
+    /// Sets whether an existing output is replaced, once the new one is complete. Default: `false`. See
+    /// [`TextWriter::overwrite`](crate::TextWriter::overwrite).
     ///
     /// # Examples
     ///
     /// ```
-    /// use holdall::CsvWriter;
-    /// use holdall::files::OutputOptions;
-    ///
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let path = dir.path().join("squares");
     /// let squares = holdall::range(0_u32..3).map(|n| (n, n * n));
-    /// CsvWriter::new().write(&squares, &path)?;
-    /// let replacing = CsvWriter::new().output(OutputOptions::default().overwrite(true));
-    /// assert_eq!(replacing.write(&squares, &path)?.records, 3);
+    /// let writer = holdall::CsvWriter::new().overwrite(true);
+    /// writer.write(&squares, &path)?;
+    /// assert_eq!(writer.write(&squares, &path)?.records, 3);
     /// # Ok::<(), holdall::Error>(())
     /// ```
-    pub fn output(mut self, options: OutputOptions) -> Self {
-        self.output = options;
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.output.overwrite = overwrite;
+        self
+    }
+
+    /// Sets whether the output is on disk when [`write`](Self::write) returns. Default: `true`. See
+    /// [`TextWriter::durable`](crate::TextWriter::durable).
+    pub fn durable(mut self, durable: bool) -> Self {
+        self.output.durable = durable;
+        self
+    }
+
+    /// Sets the compression of the files. Default: none. See [`TextWriter::compression`](crate::TextWriter::compression).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::{Compression, CsvWriter};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("squares");
+    /// let squares = holdall::range_partitioned(0_u32..3, 1).map(|n| (n, n * n));
+    /// let written = CsvWriter::new().compression(Compression::Gzip).write(&squares, &path)?;
+    /// assert_eq!(written.files, [path.join("part-00000.csv.gz")]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.output.compression = Some(compression);
+        self
+    }
+
+    /// Sets whether the files are added to those of an existing output. Default: `false`. See
+    /// [`TextWriter::append`](crate::TextWriter::append).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("squares");
+    /// let squares = holdall::range_partitioned(0_u32..3, 1).map(|n| (n, n * n));
+    /// let writer = holdall::CsvWriter::new().append(true);
+    /// writer.write(&squares, &path)?;
+    /// assert_eq!(writer.write(&squares, &path)?.files, [path.join("part-00001.csv")]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn append(mut self, append: bool) -> Self {
+        self.output.append = append;
         self
     }
 

@@ -99,6 +99,46 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         })
     }
 
+    /// Like [`key_by`](Bag::key_by), with a closure that may fail. The first error ends the job, as in
+    /// [`try_map`](Bag::try_map).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let lines = holdall::from_vec(vec!["7 plums", "some figs"]);
+    /// let keyed = lines.try_key_by(|line| line.split(' ').next().unwrap_or(line).parse::<u32>());
+    /// assert!(keyed.collect().unwrap_err().to_string().contains("invalid digit"));
+    /// ```
+    #[track_caller]
+    pub fn try_key_by<K, E, F>(
+        self,
+        key_of: F,
+    ) -> Bag<(K, T::Owned), impl Pipeline<Out = (K, T::Owned)>>
+    where
+        K: 'static,
+        E: Into<BoxError> + 'static,
+        F: for<'a> Fn(T::Peek<'a>) -> Result<K, E> + Send + Sync + 'static,
+    {
+        self.try_key_by_at(Site::new("try_key_by"), Plain(key_of))
+    }
+
+    pub(super) fn try_key_by_at<K, E, C>(
+        self,
+        site: Site,
+        key_of: C,
+    ) -> Bag<(K, T::Owned), impl Pipeline<Out = (K, T::Owned)> + use<T, P, K, E, C>>
+    where
+        K: 'static,
+        E: Into<BoxError> + 'static,
+        C: for<'a> Call<(T::Peek<'a>,), Out = Result<K, E>>,
+    {
+        let keyed = |key_of: &C, record: T::Ref<'_>| {
+            let key = key_of.call((T::peek(&record),));
+            key.map(|key| (key, T::into_owned(record)))
+        };
+        self.try_map_at(site, Given(key_of, keyed))
+    }
+
     /// Like [`map_partitions`](Bag::map_partitions), with a closure that may fail. The first error ends the job, as in
     /// [`try_map`](Bag::try_map).
     ///
@@ -151,6 +191,51 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             + 'static,
     {
         self.map_partitions_at(Site::new("try_map_partitions_with_index"), Plain(op))
+    }
+
+    /// Like [`zip_partitions`](Bag::zip_partitions), with a closure that may fail. The first error ends the job, as in
+    /// [`try_map`](Bag::try_map).
+    ///
+    /// # Panics
+    ///
+    /// Panics if the numbers of partitions are known and differ.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let prices = holdall::from_vec_partitioned(vec![10, 20, 30], 2);
+    /// let counts = holdall::from_vec_partitioned(vec![1, 0], 2);
+    /// let totals = prices.try_zip_partitions(counts, |prices, counts, emit| {
+    ///     let (prices, counts) = (prices.collect(), counts.collect());
+    ///     if prices.len() != counts.len() {
+    ///         return Err("a price without a count");
+    ///     }
+    ///     prices.iter().zip(counts).for_each(|(price, count)| emit(price * count));
+    ///     Ok(())
+    /// });
+    /// assert!(totals.collect().unwrap_err().to_string().contains("a price without a count"));
+    /// ```
+    #[track_caller]
+    pub fn try_zip_partitions<U, Q, W, E, F>(
+        self,
+        other: Bag<U, Q>,
+        op: F,
+    ) -> Bag<W, impl Pipeline<Out = W>>
+    where
+        U: Record + ?Sized,
+        Q: Pipeline<Out = U>,
+        W: 'static,
+        E: Into<BoxError> + 'static,
+        F: for<'l, 'r, 'e> Fn(
+                Records<'l, T>,
+                Records<'r, U>,
+                &'e mut (dyn FnMut(W) + 'e),
+            ) -> Result<(), E>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.zip_partitions_at(Site::new("try_zip_partitions"), other, Plain(op))
     }
 }
 

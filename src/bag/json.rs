@@ -11,7 +11,7 @@ use super::{Bag, FormatSink, RecordFormat, TextReader, Written};
 use crate::context::Context;
 use crate::counter::BadRecords;
 use crate::error::{BoxError, Result};
-use crate::files::{IntoInputs, OutputFile, OutputOptions};
+use crate::files::{Compression, IntoInputs, OutputFile, OutputOptions};
 use crate::operators::parse_json::ParseJson;
 use crate::operators::read_text::ReadText;
 use crate::pipeline::{Pipeline, Record, Text};
@@ -158,7 +158,7 @@ impl<T: Serialize + 'static, P: Pipeline<Out = T>> Bag<T, P> {
     /// `json`.
     ///
     /// The directory has a file for each partition, `part-00000.jsonl` and so on. It appears as a whole or not at all, as
-    /// that of [`write_text`](Bag::write_text), on any file system of the context.
+    /// that of [`write_text`](Bag::write_text), on any file system of the context. [`JsonWriter`] has options.
     ///
     /// # Errors
     ///
@@ -178,37 +178,78 @@ impl<T: Serialize + 'static, P: Pipeline<Out = T>> Bag<T, P> {
     /// ```
     #[track_caller]
     pub fn write_json(&self, path: impl AsRef<Path>) -> Result<Written> {
-        self.write_json_with(path, &OutputOptions::default())
+        JsonWriter::new().write(self, path)
+    }
+}
+
+/// Writes JSON lines with other options than [`write_json`](Bag::write_json). Needs the feature `json`.
+///
+/// # Examples
+///
+/// ```
+/// use holdall::{Compression, JsonWriter};
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("pairs");
+/// let pairs = holdall::from_vec_partitioned(vec![("a", 1), ("b", 2)], 1);
+/// let written = JsonWriter::new().compression(Compression::Gzip).write(&pairs, &path)?;
+/// assert_eq!(written.files, [path.join("part-00000.jsonl.gz")]);
+/// # Ok::<(), holdall::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "a writer does nothing until it is given a bag"]
+pub struct JsonWriter {
+    output: OutputOptions,
+}
+
+impl JsonWriter {
+    /// Creates a writer with the options of [`write_json`](Bag::write_json).
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    /// Like [`write_json`](Bag::write_json), with options of the output, for example to replace an existing one.
+    /// Sets whether an existing output is replaced, once the new one is complete. Default: `false`. See
+    /// [`TextWriter::overwrite`](crate::TextWriter::overwrite).
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.output.overwrite = overwrite;
+        self
+    }
+
+    /// Sets whether the output is on disk when [`write`](Self::write) returns. Default: `true`. See
+    /// [`TextWriter::durable`](crate::TextWriter::durable).
+    pub fn durable(mut self, durable: bool) -> Self {
+        self.output.durable = durable;
+        self
+    }
+
+    /// Sets the compression of the files. Default: none. See [`TextWriter::compression`](crate::TextWriter::compression).
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.output.compression = Some(compression);
+        self
+    }
+
+    /// Sets whether the files are added to those of an existing output. Default: `false`. See
+    /// [`TextWriter::append`](crate::TextWriter::append).
+    pub fn append(mut self, append: bool) -> Self {
+        self.output.append = append;
+        self
+    }
+
+    /// Writes the records of `bag` as JSON lines. Runs a job. Returns the number of records and bytes, and the files. See
+    /// [`Bag::write_json`].
     ///
     /// # Errors
     ///
-    /// Returns the same errors as [`write_json`](Bag::write_json).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use holdall::Compression;
-    /// use holdall::files::OutputOptions;
-    ///
-    /// # let dir = tempfile::tempdir().unwrap();
-    /// # let path = dir.path().join("pairs");
-    /// let options = OutputOptions::default().compression(Compression::Gzip);
-    /// let written = holdall::from_vec(vec![("a", 1), ("b", 2)]).write_json_with(&path, &options)?;
-    /// assert!(written.files[0].ends_with("part-00000.jsonl.gz"));
-    /// # Ok::<(), holdall::Error>(())
-    /// ```
+    /// Returns the same errors as [`Bag::write_json`].
     #[track_caller]
-    pub fn write_json_with(
-        &self,
-        path: impl AsRef<Path>,
-        options: &OutputOptions,
-    ) -> Result<Written> {
-        let output = self.context.begin_output(path, options)?;
+    pub fn write<T, P>(&self, bag: &Bag<T, P>, path: impl AsRef<Path>) -> Result<Written>
+    where
+        T: Serialize + 'static,
+        P: Pipeline<Out = T>,
+    {
+        let output = bag.context.begin_output(path, &self.output)?;
         let sink = FormatSink::new(output, JsonLines);
-        self.write(sink.name("write_json").extension("jsonl"))
+        bag.write(sink.name("write_json").extension("jsonl"))
     }
 }
 

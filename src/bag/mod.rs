@@ -14,6 +14,7 @@ mod explain;
 mod extremes;
 mod fallible;
 mod fallible_actions;
+mod fallible_by_key;
 mod fixed_length;
 mod formats;
 mod iter;
@@ -70,7 +71,7 @@ pub use fixed_length::read_fixed_length;
 pub use formats::{FormatSink, RecordFormat};
 pub use iter::Iter;
 #[cfg(feature = "json")]
-pub use json::read_json;
+pub use json::{JsonWriter, read_json};
 pub use ordered::Sortable;
 pub use output::{Attempt, PartitionWriter, Sink, TextWriter, WriteLine, Written};
 pub use partial::PartialValue;

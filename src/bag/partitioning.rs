@@ -14,6 +14,7 @@ use crate::operators::positions::{Both, Evenly, Opposite, Zipped};
 use crate::operators::repartition::{ByClosure, ByKey, Choose, Dividing, InTurn, Repartitioned};
 use crate::operators::scans::WithIndex;
 use crate::operators::select_partitions::SelectPartitions;
+use crate::operators::try_step::Outcome;
 use crate::operators::zip_partitions::ZipPartitions;
 use crate::pipeline::{Call, Data, Pipeline, Plain, Record, Storable};
 use crate::shuffle::HashPartitioner;
@@ -170,20 +171,21 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     }
 
     #[track_caller]
-    pub(super) fn zip_partitions_at<U, Q, W, C>(
+    pub(super) fn zip_partitions_at<U, Q, W, C, R>(
         self,
         site: Site,
         other: Bag<U, Q>,
         op: C,
-    ) -> Bag<W, impl Pipeline<Out = W> + use<T, P, U, Q, W, C>>
+    ) -> Bag<W, impl Pipeline<Out = W> + use<T, P, U, Q, W, C, R>>
     where
         U: Record + ?Sized,
         Q: Pipeline<Out = U>,
         W: 'static,
         C: for<'l, 'r, 'e> Call<
                 (Records<'l, T>, Records<'r, U>, &'e mut (dyn FnMut(W) + 'e)),
-                Out = (),
+                Out = R,
             >,
+        R: Outcome,
     {
         let (left, right) = (self.pipeline, other.pipeline);
         if let Some((left, right)) = left.partitions().zip(right.partitions()) {

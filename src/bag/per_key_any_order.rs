@@ -16,7 +16,7 @@ use crate::task::Site;
 /// Partitions and order of the results are those of [`combine_by_key`](Bag::combine_by_key).
 #[must_use = "a bag does nothing until an action runs it"]
 pub struct PerKeyAnyOrder<K: 'static, V: 'static, P = Boxed<(K, V)>> {
-    pairs: Bag<(K, V), P>,
+    pub(super) pairs: Bag<(K, V), P>,
 }
 
 impl<K, V, P> Clone for PerKeyAnyOrder<K, V, P> {

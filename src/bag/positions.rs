@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Bag;
 use super::joins::SideFilter;
+use crate::error::BoxError;
 use crate::id::ShuffleId;
 use crate::lineage::{Node, Parent};
 use crate::operators::Narrow;
@@ -14,9 +15,10 @@ use crate::operators::scan::{Numbered, Scan, Scanned, Summarize};
 use crate::operators::scans::{
     Intersperse, RunningFold, SkipWhile, Slice, StepBy, TakeWhile, WithIndex,
 };
+use crate::operators::try_step::UnwrapStored;
 use crate::pipeline::{Call, Data, Given, Initial, Pipeline, Plain, Record};
 use crate::shuffle::HashPartitioner;
-use crate::task::Site;
+use crate::task::{Site, fail_task};
 
 /// Transformations by position. They keep partitions and order.
 ///
@@ -272,6 +274,64 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             folded,
         };
         self.scan_at(site, fold)
+    }
+
+    /// Like [`running_fold`](Bag::running_fold), with closures that may fail. The first error ends the job, as in
+    /// [`try_map`](Bag::try_map).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let add = |sum: u8, n: u8| sum.checked_add(n).ok_or("overflow");
+    /// let sums = holdall::from_vec(vec![100, 50]).try_running_fold(0, add, add);
+    /// assert_eq!(sums.collect()?, [100, 150]);
+    /// let sums = holdall::from_vec(vec![100, 50, 110]).try_running_fold(0, add, add);
+    /// assert!(sums.collect().unwrap_err().to_string().contains("overflow"));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn try_running_fold<A, E, Op, Merge>(
+        self,
+        initial: A,
+        op: Op,
+        merge: Merge,
+    ) -> Bag<A, impl Pipeline<Out = A>>
+    where
+        A: Data + Clone + Sync,
+        E: Into<BoxError> + 'static,
+        Op: for<'a> Fn(A, T::Ref<'a>) -> Result<A, E> + Send + Sync + 'static,
+        Merge: Fn(A, A) -> Result<A, E> + Send + Sync + 'static,
+    {
+        let (op, merge) = (Plain(op), Plain(merge));
+        self.try_running_fold_at(Site::new("try_running_fold"), initial, op, merge)
+    }
+
+    pub(super) fn try_running_fold_at<A, E, C, M>(
+        self,
+        site: Site,
+        initial: A,
+        op: C,
+        merge: M,
+    ) -> Bag<A, impl Pipeline<Out = A> + use<T, P, A, E, C, M>>
+    where
+        A: Data + Clone + Sync,
+        E: Into<BoxError> + 'static,
+        C: for<'a> Call<(A, T::Ref<'a>), Out = Result<A, E>>,
+        M: Call<(A, A), Out = Result<A, E>>,
+    {
+        let add = |(site, op): &(Site, C), folded: Option<A>, record: T::Ref<'_>| {
+            let added = op.call((folded?, record));
+            added.map_err(|error| fail_task(*site, error)).ok()
+        };
+        let merged = |(site, merge): &(Site, M), folded: Option<A>, later: Option<A>| {
+            let merged = merge.call((folded?, later?));
+            merged.map_err(|error| fail_task(*site, error)).ok()
+        };
+        let (add, merged) = (Given((site, op), add), Given((site, merge), merged));
+        let folded = self.running_fold_at(site, Some(initial), add, merged);
+        // This is a step of the same node.
+        let pipeline = Narrow::new(folded.pipeline, UnwrapStored);
+        Bag::new(pipeline, folded.node, folded.context)
     }
 
     /// Combines the records with `op`, and returns a bag of the intermediate results: for each record, this record

@@ -333,6 +333,12 @@ fn shuffles_travel() {
     assert_travels(pairs().fold_by_key(0, |a, b| *a += b));
     assert_travels(pairs().aggregate_by_key(0, |a, b| *a += b, |a, b| *a += b));
     assert_travels(pairs().combine_by_key(|n| n, |a, b| *a += b, |a, b| *a += b));
+    let sum = |a: u64, b: u64| a.checked_add(b).ok_or("overflow");
+    assert_travels(pairs().try_reduce_by_key(sum));
+    assert_travels(pairs().per_key().any_order().try_reduce(sum));
+    let add = move |a: &mut u64, b: u64| sum(*a, b).map(|sum| *a = sum);
+    assert_travels(pairs().try_fold_by_key(0, add));
+    assert_travels(pairs().try_aggregate_by_key(0, add, |a, b| Ok(*a += b)));
     assert_travels(pairs().per_key().max());
     assert_travels(pairs().per_key().min_by_key(|n| n % 10));
     assert_travels(pairs().per_key().top(3));
@@ -381,6 +387,11 @@ fn shuffles_travel() {
 fn fallible_steps_travel() {
     assert_travels(numbers().try_inspect(|n| u8::try_from(*n).map(drop)));
     assert_travels(numbers().try_map_init(|| 1, |one, n| u8::try_from(*one + n)));
+    assert_travels(numbers().try_key_by(|n| u8::try_from(*n)));
+    assert_travels(numbers().try_zip_partitions(numbers(), |a, b, emit| {
+        emit(a.count());
+        u8::try_from(b.count()).map(drop)
+    }));
     assert_travels(numbers().try_map_partitions(|numbers, emit| {
         emit(numbers.count());
         Ok::<_, &str>(())
@@ -401,6 +412,8 @@ fn text_steps_travel() {
     assert_travels(texts().not_containing("1"));
     assert_travels(texts().map_str(|text| &text[1..]));
     assert_travels(texts().filter_map_str(|text| text.get(2..)));
+    assert_travels(texts().try_map_str(|text| text.get(1..).ok_or("empty")));
+    assert_travels(texts().try_filter_map_str(|text| Ok::<_, String>(text.get(2..))));
     assert_travels(texts().as_text().into_owned());
     #[cfg(feature = "unicode")]
     assert_travels(texts().unicode_words());
@@ -426,6 +439,8 @@ fn scans_travel() {
     assert_travels(numbers().intersperse(7));
     assert_travels(numbers().running_fold(0, |sum, n| sum + n, |a, b| a + b));
     assert_travels(numbers().running_reduce(|a, b| a + b));
+    let add = |a: u64, b: u64| a.checked_add(b).ok_or("overflow");
+    assert_travels(numbers().try_running_fold(0, add, add));
     assert_travels(numbers().windows(3));
     assert_travels(numbers().chunks(3));
     assert_travels(numbers().map(|n| n / 3).dedup());

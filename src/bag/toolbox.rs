@@ -1,12 +1,16 @@
 //! Transformations of text, of every type of text.
 
+use std::marker::PhantomData;
+
 use super::Bag;
+use crate::error::BoxError;
 #[cfg(feature = "unicode")]
 use crate::operators::text_steps::UnicodeWords;
 use crate::operators::text_steps::{
-    AsText, ContainingAny, FilterMapSlice, InCase, MapSlice, Separated, Trim,
+    Always, AsText, ContainingAny, FilterMapSlice, InCase, MapSlice, Separated, Trim,
+    TryFilterMapSlice,
 };
-use crate::pipeline::{Pipeline, Plain, Record, Text};
+use crate::pipeline::{Call, Pipeline, Plain, Record, Text};
 use crate::task::Site;
 
 fn assert_delimiter(delimiter: &str) {
@@ -204,6 +208,62 @@ impl<T: Text + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     {
         let (site, op) = (Site::new("filter_map_str"), Plain(op));
         self.step(site, FilterMapSlice { op, site })
+    }
+
+    /// Like [`map_str`](Bag::map_str), with a closure that may fail. The first error ends the job, as in
+    /// [`try_map`](Bag::try_map).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let lines = holdall::from_vec(vec!["key = value".to_owned(), "empty".to_owned()]);
+    /// let keys = lines.try_map_str(|line| line.split_once(" = ").map(|(key, _)| key).ok_or("no key"));
+    /// assert!(keys.collect().unwrap_err().to_string().contains("no key"));
+    /// ```
+    #[track_caller]
+    pub fn try_map_str<E, F>(self, op: F) -> Bag<T::Slice, impl Pipeline<Out = T::Slice>>
+    where
+        E: Into<BoxError> + 'static,
+        F: for<'a> Fn(&'a T::Slice) -> Result<&'a T::Slice, E> + Send + Sync + 'static,
+    {
+        self.try_filter_map_str_at(Site::new("try_map_str"), Always(Plain(op)))
+    }
+
+    /// Like [`filter_map_str`](Bag::filter_map_str), with a closure that may fail. The first error ends the job, as in
+    /// [`try_map`](Bag::try_map).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let lines = holdall::from_vec(vec!["key = value".to_owned(), "".to_owned()]);
+    /// let values = lines.try_filter_map_str(|line| match line.split_once(" = ") {
+    ///     Some((_, value)) => Ok(Some(value)),
+    ///     None if line.is_empty() => Ok(None),
+    ///     None => Err("no key"),
+    /// });
+    /// assert_eq!(values.collect()?, ["value"]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn try_filter_map_str<E, F>(self, op: F) -> Bag<T::Slice, impl Pipeline<Out = T::Slice>>
+    where
+        E: Into<BoxError> + 'static,
+        F: for<'a> Fn(&'a T::Slice) -> Result<Option<&'a T::Slice>, E> + Send + Sync + 'static,
+    {
+        self.try_filter_map_str_at(Site::new("try_filter_map_str"), Plain(op))
+    }
+
+    pub(super) fn try_filter_map_str_at<E, C>(
+        self,
+        site: Site,
+        op: C,
+    ) -> Bag<T::Slice, impl Pipeline<Out = T::Slice> + use<T, P, E, C>>
+    where
+        E: Into<BoxError> + 'static,
+        C: for<'a> Call<(&'a T::Slice,), Out = Result<Option<&'a T::Slice>, E>>,
+    {
+        let error = PhantomData;
+        self.step(site, TryFilterMapSlice { op, site, error })
     }
 
     /// Returns the records as a bag of `str`, or of `[u8]` if they are bytes, without copying them.

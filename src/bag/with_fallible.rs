@@ -1,5 +1,7 @@
 //! Methods whose closures receive a state and may fail.
 
+use std::sync::Arc;
+
 use super::{Bag, BagWith};
 use crate::error::BoxError;
 use crate::error::Result as CrateResult;
@@ -32,6 +34,67 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
         let (init, op) = (self.stated(init), self.stated(op));
         self.bag
             .try_map_init_at(Site::new("try_map_init"), init, op)
+    }
+
+    /// [`Bag::try_key_by`](crate::Bag::try_key_by), with the state.
+    #[track_caller]
+    pub fn try_key_by<K, E, F>(
+        self,
+        key_of: F,
+    ) -> Bag<(K, T::Owned), impl Pipeline<Out = (K, T::Owned)>>
+    where
+        K: 'static,
+        E: Into<BoxError> + 'static,
+        F: for<'a> Fn(&S, T::Peek<'a>) -> Result<K, E> + Send + Sync + 'static,
+    {
+        let key_of = self.stated(key_of);
+        self.bag.try_key_by_at(Site::new("try_key_by"), key_of)
+    }
+
+    /// [`Bag::try_zip_partitions`](crate::Bag::try_zip_partitions), with the state.
+    #[track_caller]
+    pub fn try_zip_partitions<U, Q, W, E, F>(
+        self,
+        other: Bag<U, Q>,
+        op: F,
+    ) -> Bag<W, impl Pipeline<Out = W>>
+    where
+        U: Record + ?Sized,
+        Q: Pipeline<Out = U>,
+        W: 'static,
+        E: Into<BoxError> + 'static,
+        F: for<'l, 'r, 'e> Fn(
+                &S,
+                Records<'l, T>,
+                Records<'r, U>,
+                &'e mut (dyn FnMut(W) + 'e),
+            ) -> Result<(), E>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let op = self.stated(op);
+        self.bag
+            .zip_partitions_at(Site::new("try_zip_partitions"), other, op)
+    }
+
+    /// [`Bag::try_running_fold`](crate::Bag::try_running_fold), with the state.
+    #[track_caller]
+    pub fn try_running_fold<A, E, Op, Merge>(
+        self,
+        initial: A,
+        op: Op,
+        merge: Merge,
+    ) -> Bag<A, impl Pipeline<Out = A>>
+    where
+        A: Data + Clone + Sync,
+        E: Into<BoxError> + 'static,
+        Op: for<'a> Fn(&S, A, T::Ref<'a>) -> Result<A, E> + Send + Sync + 'static,
+        Merge: Fn(&S, A, A) -> Result<A, E> + Send + Sync + 'static,
+    {
+        let (op, merge) = (self.stated(op), self.stated(merge));
+        self.bag
+            .try_running_fold_at(Site::new("try_running_fold"), initial, op, merge)
     }
 
     /// [`Bag::try_map_partitions`](crate::Bag::try_map_partitions), with the state.
@@ -123,6 +186,60 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
         let merge = |folded, later| merge.call((folded, later));
         self.bag
             .try_aggregate_at(Site::new("try_aggregate"), initial, op, merge)
+    }
+}
+
+/// Keyed transformations of pairs.
+impl<K, V, P, S> BagWith<(K, V), P, S>
+where
+    K: Data + Eq,
+    V: 'static,
+    P: Pipeline<Out = (K, V)>,
+    S: Data + Sync,
+{
+    /// [`Bag::try_reduce_by_key`](crate::Bag::try_reduce_by_key), with the state.
+    #[track_caller]
+    pub fn try_reduce_by_key<E, F>(self, op: F) -> Bag<(K, V)>
+    where
+        V: Data,
+        E: Into<BoxError> + 'static,
+        F: Fn(&S, V, V) -> Result<V, E> + Send + Sync + 'static,
+    {
+        let op = self.stated(op);
+        self.bag
+            .try_reduce_by_key_at(Site::new("try_reduce_by_key"), op)
+    }
+
+    /// [`Bag::try_fold_by_key`](crate::Bag::try_fold_by_key), with the state.
+    #[track_caller]
+    pub fn try_fold_by_key<E, F>(self, initial: V, op: F) -> Bag<(K, V)>
+    where
+        V: Data + Clone + Sync,
+        E: Into<BoxError> + 'static,
+        F: Fn(&S, &mut V, V) -> Result<(), E> + Send + Sync + 'static,
+    {
+        let (site, op) = (Site::new("try_fold_by_key"), Arc::new(self.stated(op)));
+        self.bag
+            .try_aggregate_by_key_at(site, initial, Arc::clone(&op), op)
+    }
+
+    /// [`Bag::try_aggregate_by_key`](crate::Bag::try_aggregate_by_key), with the state.
+    #[track_caller]
+    pub fn try_aggregate_by_key<A, E, Op, Merge>(
+        self,
+        initial: A,
+        op: Op,
+        merge: Merge,
+    ) -> Bag<(K, A)>
+    where
+        A: Data + Clone + Sync,
+        E: Into<BoxError> + 'static,
+        Op: Fn(&S, &mut A, V) -> Result<(), E> + Send + Sync + 'static,
+        Merge: Fn(&S, &mut A, A) -> Result<(), E> + Send + Sync + 'static,
+    {
+        let (op, merge) = (Arc::new(self.stated(op)), self.stated(merge));
+        let site = Site::new("try_aggregate_by_key");
+        self.bag.try_aggregate_by_key_at(site, initial, op, merge)
     }
 }
 

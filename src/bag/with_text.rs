@@ -5,7 +5,7 @@ use crate::counter::BadRecords;
 use crate::error::BoxError;
 use crate::operators::ngrams::FileText;
 use crate::operators::read_text::ReadText;
-use crate::operators::text_steps::{FilterMapSlice, MapSlice};
+use crate::operators::text_steps::{Always, FilterMapSlice, MapSlice};
 use crate::pipeline::{Data, Pipeline, Text};
 use crate::task::Site;
 
@@ -28,6 +28,29 @@ impl<T: Text + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> {
     {
         let (site, op) = (Site::new("filter_map_str"), self.stated(op));
         self.bag.step(site, FilterMapSlice { op, site })
+    }
+
+    /// [`Bag::try_map_str`](crate::Bag::try_map_str), with the state.
+    #[track_caller]
+    pub fn try_map_str<E, F>(self, op: F) -> Bag<T::Slice, impl Pipeline<Out = T::Slice>>
+    where
+        E: Into<BoxError> + 'static,
+        F: for<'a> Fn(&S, &'a T::Slice) -> Result<&'a T::Slice, E> + Send + Sync + 'static,
+    {
+        let op = Always(self.stated(op));
+        self.bag.try_filter_map_str_at(Site::new("try_map_str"), op)
+    }
+
+    /// [`Bag::try_filter_map_str`](crate::Bag::try_filter_map_str), with the state.
+    #[track_caller]
+    pub fn try_filter_map_str<E, F>(self, op: F) -> Bag<T::Slice, impl Pipeline<Out = T::Slice>>
+    where
+        E: Into<BoxError> + 'static,
+        F: for<'a> Fn(&S, &'a T::Slice) -> Result<Option<&'a T::Slice>, E> + Send + Sync + 'static,
+    {
+        let op = self.stated(op);
+        self.bag
+            .try_filter_map_str_at(Site::new("try_filter_map_str"), op)
     }
 
     /// [`Bag::parse_or_skip`](crate::Bag::parse_or_skip), with the state.

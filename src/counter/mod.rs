@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub(crate) use bad_records::RejectUpdate;
 pub use bad_records::{BadRecord, BadRecords};
-pub(crate) use tally::{Counts, Tallying};
+pub(crate) use tally::{Counts, Tallying, put_failure, take_failure};
 
 /// A counter that closures add to, for example to count the lines that cannot be parsed.
 ///

@@ -1,9 +1,10 @@
-//! Additions of a task to counters and to bad records. They take effect once, when the task completes.
+//! Additions of a task to counters and to bad records. They take effect once, when the task completes. Also the error of a
+//! closure whose caller cannot return it to the task.
 
 use std::cell::RefCell;
 
 use super::bad_records::{BadRecord, BadRecords, RejectUpdate, Rejects};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Additions of one task, by the id of the counter.
 pub(crate) type Counts = Vec<(u64, u64)>;
@@ -14,6 +15,8 @@ struct Tally {
     partition: Option<usize>,
     counts: Counts,
     rejects: Vec<Rejects>,
+    /// The first error of a closure that was called without the task.
+    failure: Option<Error>,
 }
 
 thread_local! {
@@ -33,6 +36,22 @@ pub(super) fn count(id: u64, n: u64) -> bool {
         }
         true
     })
+}
+
+/// Stores the error of a closure, unless the task that this thread runs has one already.
+pub(crate) fn put_failure(error: Error) {
+    let unused = TALLY.with_borrow_mut(|tally| match tally {
+        Some(Tally { failure, .. }) if failure.is_none() => failure.replace(error),
+        Some(_) => Some(error),
+        None => unreachable!("tasks call the closures that may fail"),
+    });
+    // Dropping it may call code of the user, which may count.
+    drop(unused);
+}
+
+/// Takes the error that [`put_failure`] has stored for the task that this thread runs.
+pub(crate) fn take_failure() -> Option<Error> {
+    TALLY.with_borrow_mut(|tally| tally.as_mut()?.failure.take())
 }
 
 impl BadRecords {
@@ -88,6 +107,7 @@ impl Tallying {
             partition,
             counts: Vec::new(),
             rejects: Vec::new(),
+            failure: None,
         };
         Self {
             around: TALLY.replace(Some(tally)),

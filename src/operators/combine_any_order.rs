@@ -3,7 +3,7 @@
 //! Map side: each thread has a table per partition of the next stage. If tables save little, it forwards pairs without
 //! combining them. Reduce side: merges the outputs for a partition.
 
-use super::combining::{CombineInPlace, CombineRead, Combining};
+use super::combining::{CombineInPlace, CombineRead, Combining, check};
 use super::map_side::{MapSide, ShuffleKind, feed};
 use super::sides::of_no_shuffle;
 use crate::error::{PlaceError as _, Result};
@@ -54,7 +54,8 @@ where
         let MapSide { parent, site, .. } = self.side;
         let combiner = &mut self.combiner;
         let _ = feed(&**parent, partition, task, *site, |record| {
-            combiner.push(record)
+            combiner.push(record)?;
+            check::<C>(task)
         })?;
         let outcome = task.call_batched(site, || combiner.flush());
         outcome.at(*site)
@@ -119,7 +120,10 @@ where
     let resources = &of_no_shuffle(task.resources());
     let outputs = CombinerOutputs::new(partitioner.partitions(), 1);
     let mut combiner = Combiner::new(combine, *partitioner, &outputs, resources);
-    let push = |record: Ref<'_, P::Out>| combiner.push(record);
+    let push = |record: Ref<'_, P::Out>| {
+        combiner.push(record)?;
+        check::<C>(task)
+    };
     let flow = feed(&**parent, partition, task, *site, push)?;
     if flow.is_break() {
         return Ok(flow);

@@ -3,7 +3,7 @@
 //! Map side: the tables of one combine group; their entries are partitioned like the records of `group_by_key`.
 //! Reduce side: merges the values of each key, in the order of the combine groups.
 
-use super::combining::{CombineInPlace, CombineRead, Combining};
+use super::combining::{CombineInPlace, CombineRead, Combining, check};
 use super::map_side::{MapSide, ShuffleKind, feed};
 use super::sides::of_no_shuffle;
 use crate::error::{PlaceError as _, Result};
@@ -87,7 +87,8 @@ where
             begun.at(*site)?;
         }
         let _ = feed(&**parent, partition, task, *site, |record| {
-            combiner.push(record)
+            combiner.push(record)?;
+            check::<C>(task)
         })?;
         let end = index + 1;
         let ends_group = end.is_multiple_of(partitions_per_task) || self.partitions == Some(end);
@@ -149,7 +150,10 @@ where
     let resources = &of_no_shuffle(task.resources());
     let outputs = OrderedOutputs::new(*partitioner, 1, resources);
     let mut combiner = OrderedCombiner::new(combine, &outputs.groups, resources);
-    let push = |record: Ref<'_, P::Out>| combiner.push(record);
+    let push = |record: Ref<'_, P::Out>| {
+        combiner.push(record)?;
+        check::<C>(task)
+    };
     let flow = feed(&**parent, partition, task, *site, push)?;
     if flow.is_break() {
         return Ok(flow);

@@ -3,10 +3,12 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use crate::error::BoxError;
 use crate::pipeline::{Call, Data, Key, Peek, Ref, numbers};
 use crate::portable::{Portable, portable};
 use crate::shuffle::{Accumulator, Combine, MergeCombined, combined_entries};
 use crate::summary::{Numeric, Summary};
+use crate::task::{Site, fail_task};
 
 /// Merges sums and counts.
 pub(crate) struct Summing<V>(PhantomData<fn(V)>);
@@ -274,6 +276,82 @@ where
 
     fn replaces() -> bool {
         !numbers::is_number::<V>()
+    }
+}
+
+/// `try_fold_by_key`, `try_aggregate_by_key` and `try_reduce_by_key`: closures that change a combined value, or fail. The
+/// value of a key is `None` once a closure has failed for it.
+pub(crate) struct TryByClosures<K, V, C, E, Create, Add, Merge> {
+    pub(crate) create: Create,
+    pub(crate) add: Add,
+    pub(crate) merge: Merge,
+    pub(crate) site: Site,
+    pub(crate) types: PhantomData<fn(K, V) -> Result<C, E>>,
+}
+
+portable! {
+    [K, V, C, E, Create: Portable, Add: Portable, Merge: Portable]
+    TryByClosures<K, V, C, E, Create, Add, Merge> {
+        site: part, create: part, add: part, merge: part, types: part,
+    }
+}
+
+impl<K, V, C, E, Create, Add, Merge> TryByClosures<K, V, C, E, Create, Add, Merge>
+where
+    E: Into<BoxError>,
+{
+    /// Returns the value of a closure. If it has failed, so does the task.
+    #[inline(always)]
+    fn value(&self, outcome: Result<C, E>) -> Option<C> {
+        outcome.map_err(|error| fail_task(self.site, error)).ok()
+    }
+}
+
+impl<K, V, C, E, Create, Add, Merge> Combine for TryByClosures<K, V, C, E, Create, Add, Merge>
+where
+    K: Data + Eq,
+    V: 'static,
+    C: Data,
+    E: Into<BoxError> + 'static,
+    Create: Call<(V,), Out = Result<C, E>>,
+    Add: Call<(C, V), Out = Result<C, E>>,
+    Merge: Call<(C, C), Out = Result<C, E>>,
+{
+    type In = (K, V);
+    type Key = K;
+    type Value = V;
+    type Combined = Option<C>;
+
+    const COMMUTES: bool = false;
+
+    const CAN_FAIL: bool = true;
+
+    combined_entries!();
+
+    #[inline(always)]
+    fn key_value<R>((key, value): (K, V), f: impl FnOnce(Peek<'_, K>, V) -> R) -> R {
+        f(&key, value)
+    }
+
+    #[inline(always)]
+    fn create(&self, value: V) -> Option<C> {
+        self.value(self.create.call((value,)))
+    }
+
+    #[inline(always)]
+    fn add(&self, combined: &mut impl Accumulator<Option<C>>, value: V) {
+        let slot = combined.get_mut();
+        if let Some(combined) = slot.take() {
+            *slot = self.value(self.add.call((combined, value)));
+        }
+    }
+
+    #[inline(always)]
+    fn merge(&self, combined: &mut impl Accumulator<Option<C>>, later: Option<C>) {
+        let slot = combined.get_mut();
+        if let (Some(combined), Some(later)) = (slot.take(), later) {
+            *slot = self.value(self.merge.call((combined, later)));
+        }
     }
 }
 

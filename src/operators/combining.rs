@@ -2,10 +2,20 @@
 
 use std::sync::Arc;
 
+use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::portable::{Portable, portable};
-use crate::shuffle::HashPartitioner;
-use crate::task::Site;
+use crate::shuffle::{Combine, HashPartitioner};
+use crate::task::{Site, Task};
+
+/// Returns the error of a closure, if one may have failed.
+#[inline(always)]
+pub(super) fn check<C: Combine>(task: &Task<'_>) -> Result<()> {
+    match C::CAN_FAIL {
+        true => task.take_stored(),
+        false => Ok(()),
+    }
+}
 
 /// The map side.
 pub(crate) struct Combining<C> {

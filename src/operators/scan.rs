@@ -199,7 +199,8 @@ where
         task.call(&site, || {
             let mut all = decoded(&lookup)?;
             all.sort_unstable_by_key(|(index, _)| *index);
-            Ok(make(all))
+            let made = make(all);
+            task.take_stored().map(|()| made)
         })
     });
     made.map(read).map_err(|error: Error| error.at(site))

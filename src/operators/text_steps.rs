@@ -1,11 +1,12 @@
 //! Steps on text: parts and forms of each record, mostly borrowed from it. Narrow.
 
+use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
 use memchr::memmem::Finder;
 
 use super::Step;
-use crate::error::Result;
+use crate::error::{self, BoxError};
 use crate::pipeline::{Call, Record, Ref, Text, TextSlice};
 use crate::portable::{Loader, Portable, Saver, portable};
 use crate::task::{Flow, Site, Task};
@@ -54,11 +55,11 @@ impl Separator {
 }
 
 impl Portable for Separator {
-    fn save(&self, to: &mut Saver) -> Result<()> {
+    fn save(&self, to: &mut Saver) -> error::Result<()> {
         to.data(self.0.needle())
     }
 
-    fn load(from: &mut Loader<'_>) -> Result<Self> {
+    fn load(from: &mut Loader<'_>) -> error::Result<Self> {
         let text: Vec<u8> = from.data()?;
         Ok(Self::new(&text))
     }
@@ -220,6 +221,55 @@ where
     }
 }
 
+/// Like [`FilterMapSlice`], with a closure that may fail.
+pub(crate) struct TryFilterMapSlice<C, E> {
+    pub(crate) op: C,
+    pub(crate) site: Site,
+    pub(crate) error: PhantomData<fn() -> E>,
+}
+
+portable! { [C: Portable, E] TryFilterMapSlice<C, E> { site: part, op: part, error: part } }
+
+impl<T, C, E> Step<T> for TryFilterMapSlice<C, E>
+where
+    T: Text + ?Sized,
+    C: for<'a> Call<(&'a T::Slice,), Out = Result<Option<&'a T::Slice>, E>>,
+    E: Into<BoxError> + 'static,
+{
+    type Out = T::Slice;
+
+    #[inline]
+    fn push<S>(&self, record: Ref<'_, T>, task: &Task<'_>, sink: &mut S) -> Flow
+    where
+        S: for<'a> FnMut(Ref<'a, T::Slice>) -> Flow,
+    {
+        let record = T::peek(&record).as_slice();
+        match task.call(&self.site, || self.op.call((record,))) {
+            Ok(Some(part)) => sink(part),
+            Ok(None) => ControlFlow::Continue(()),
+            Err(error) => task.fail(self.site, error),
+        }
+    }
+}
+
+/// The result of a closure that drops no record.
+pub(crate) struct Always<C>(pub(crate) C);
+
+portable! { [C: Portable] Always<C> { 0: part } }
+
+impl<'a, S, C, E> Call<(&'a S,)> for Always<C>
+where
+    S: ?Sized,
+    C: Call<(&'a S,), Out = Result<&'a S, E>>,
+{
+    type Out = Result<Option<&'a S>, E>;
+
+    #[inline(always)]
+    fn call(&self, text: (&'a S,)) -> Self::Out {
+        self.0.call(text).map(Some)
+    }
+}
+
 /// The records that contain any of several texts, or none of them.
 pub(crate) struct ContainingAny {
     needles: Vec<Needle>,
@@ -237,12 +287,12 @@ impl ContainingAny {
 }
 
 impl Portable for ContainingAny {
-    fn save(&self, to: &mut Saver) -> Result<()> {
+    fn save(&self, to: &mut Saver) -> error::Result<()> {
         let texts: Vec<_> = self.needles.iter().map(Needle::bytes).collect();
         to.data(&(self.contains, texts))
     }
 
-    fn load(from: &mut Loader<'_>) -> Result<Self> {
+    fn load(from: &mut Loader<'_>) -> error::Result<Self> {
         let (contains, texts): (bool, Vec<Vec<u8>>) = from.data()?;
         Ok(Self::new(texts, contains))
     }

@@ -66,6 +66,54 @@ where
     }
 }
 
+/// A step over the values of fallible closures that have no task: ends the job at the first `None`, which stands for an
+/// error that was [stored](crate::task::fail_task).
+pub(crate) struct UnwrapStored;
+
+portable! {
+    [] UnwrapStored {}
+}
+
+impl<K: 'static, C: 'static> Step<(K, Option<C>)> for UnwrapStored {
+    type Out = (K, C);
+
+    #[inline]
+    fn push<S>(&self, (key, value): (K, Option<C>), task: &Task<'_>, sink: &mut S) -> Flow
+    where
+        S: FnMut((K, C)) -> Flow,
+    {
+        match value {
+            Some(value) => sink((key, value)),
+            None => stored(task),
+        }
+    }
+}
+
+impl<A: 'static> Step<Option<A>> for UnwrapStored {
+    type Out = A;
+
+    #[inline]
+    fn push<S>(&self, value: Option<A>, task: &Task<'_>, sink: &mut S) -> Flow
+    where
+        S: FnMut(A) -> Flow,
+    {
+        match value {
+            Some(value) => sink(value),
+            None => stored(task),
+        }
+    }
+}
+
+/// Ends the job with the stored error.
+#[cold]
+fn stored(task: &Task<'_>) -> Flow {
+    match task.take_stored() {
+        Err(error) => task.fail_with(error),
+        // An operator before this step has reported it.
+        Ok(()) => ControlFlow::Break(()),
+    }
+}
+
 /// A filter whose predicate may fail.
 pub(crate) struct TryFilter<C, E> {
     predicate: C,

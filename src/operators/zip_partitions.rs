@@ -4,26 +4,27 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::map_partitions::{Each, PartitionCall, Records};
+use super::try_step::Outcome;
 use crate::error::{Error, ErrorContext, ErrorKind, Result};
 use crate::pipeline::{Call, Pipeline, partitions_of};
 use crate::portable::{Portable, portable};
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
-pub(crate) struct ZipPartitions<A, B, C, U> {
+pub(crate) struct ZipPartitions<A, B, C, U, R> {
     pub(crate) left: Arc<A>,
     pub(crate) right: Arc<B>,
     pub(crate) op: C,
     pub(crate) site: Site,
-    pub(crate) out: PhantomData<fn() -> U>,
+    pub(crate) out: PhantomData<fn() -> (U, R)>,
 }
 
 portable! {
-    [A: Portable, B: Portable, C: Portable, U] ZipPartitions<A, B, C, U> {
+    [A: Portable, B: Portable, C: Portable, U, R] ZipPartitions<A, B, C, U, R> {
         left: part, right: part, site: part, op: part, out: part,
     }
 }
 
-impl<A: Pipeline, B: Pipeline, C, U> ZipPartitions<A, B, C, U> {
+impl<A: Pipeline, B: Pipeline, C, U, R> ZipPartitions<A, B, C, U, R> {
     /// Returns the number of partitions of each side, if it is known.
     fn known(&self) -> Option<(usize, usize)> {
         self.left.partitions().zip(self.right.partitions())
@@ -40,7 +41,7 @@ impl<A: Pipeline, B: Pipeline, C, U> ZipPartitions<A, B, C, U> {
     }
 }
 
-impl<A, B, C, U> Pipeline for ZipPartitions<A, B, C, U>
+impl<A, B, C, U, R> Pipeline for ZipPartitions<A, B, C, U, R>
 where
     A: Pipeline,
     B: Pipeline,
@@ -50,9 +51,10 @@ where
                 Records<'r, B::Out>,
                 &'e mut (dyn FnMut(U) + 'e),
             ),
-            Out = (),
+            Out = R,
         >,
     U: 'static,
+    R: Outcome,
 {
     type Out = U;
 
@@ -84,7 +86,7 @@ where
         let (left, right) = pulled.unwrap_or_else(|| (Partition::at(index), Partition::at(index)));
         let (mut left, mut right) = (Some(left), Some(right));
         let call = PartitionCall::new(task);
-        task.call(&self.site, || {
+        let outcome = task.call(&self.site, || {
             let mut push_left = |op: &mut Each<'_, A::Out>| call.push(&*self.left, left.take(), op);
             let mut push_right =
                 |op: &mut Each<'_, B::Out>| call.push(&*self.right, right.take(), op);
@@ -92,8 +94,12 @@ where
                 Records::new(&mut push_left),
                 Records::new(&mut push_right),
                 &mut |record| call.emit(|| sink(record)),
-            ));
+            ))
         });
-        call.finish()
+        let flow = call.finish()?;
+        match outcome.into_result() {
+            Ok(()) => Ok(flow),
+            Err(error) => Ok(task.fail(self.site, error)),
+        }
     }
 }

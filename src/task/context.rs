@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::job::JobOutputs;
 use super::position::{RecordOrigin, SourcePosition};
 use super::{CounterUpdate, Flow, JobState, MapBlocks, Resources, Site, StoredPartition};
-use crate::counter::{BadRecord, BadRecords, Tallying};
+use crate::counter::{BadRecord, BadRecords, Tallying, put_failure, take_failure};
 use crate::error::{BoxError, Error, ErrorContext, ErrorKind, Result, caught, panicked};
 use crate::id::ShuffleId;
 use crate::text::{SplitReader, line_at};
@@ -258,6 +258,18 @@ impl<'job> Task<'job> {
         self.fail_with(error.at(site))
     }
 
+    /// Returns the error that [`fail_task`] has stored, if there is one. It may belong to an earlier record.
+    #[inline]
+    pub(crate) fn take_stored(&self) -> Result<()> {
+        match take_failure() {
+            None => Ok(()),
+            Some(error) => {
+                self.is_batched.set(true);
+                Err(error)
+            }
+        }
+    }
+
     /// Returns whether an error has stopped the pipeline.
     pub(crate) fn has_failed(&self) -> bool {
         self.failure.borrow().is_some()
@@ -364,6 +376,9 @@ impl<'job> Task<'job> {
         let outcome = catch_unwind(AssertUnwindSafe(|| work(&self)));
         let outcome =
             outcome.unwrap_or_else(|payload| Err(panicked(self.panicked_in.get(), payload)));
+        if let Err(error) = self.take_stored() {
+            let _ = self.fail_with(error);
+        }
         if let Some(error) = self.failure.take() {
             drop_quietly(outcome);
             return Err(self.placed(error));
@@ -407,6 +422,18 @@ impl<'job> Task<'job> {
         }
         error
     }
+}
+
+/// Stores the error that a closure returned where neither the task nor a result is at hand, such as in the tables of
+/// values by key. The task that this thread runs ends with it, at the latest when its work is done.
+#[cold]
+#[inline(never)]
+pub(crate) fn fail_task<E>(site: Site, source: E)
+where
+    E: Into<BoxError>,
+{
+    let (context, source) = (ErrorContext::from(site), source.into());
+    put_failure(Error::new(ErrorKind::Closure { context, source }));
 }
 
 /// Marks that a closure of the user is running. Dropped by unwinding, it records which closure panicked.

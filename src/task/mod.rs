@@ -21,7 +21,7 @@ mod stop;
 
 pub(crate) use block::{FilePart, Files, MapBlock, Outputs, StoredPartition};
 pub use cancel::CancelHandle;
-pub(crate) use context::Task;
+pub(crate) use context::{Task, fail_task};
 pub(crate) use counter_update::{CounterUpdate, CounterUpdates};
 pub(crate) use fingerprint::fingerprint;
 pub(crate) use imports::Imports;

@@ -129,7 +129,7 @@ fn columns_are_found_by_name() {
         let other = reader(context, 1 << 20)
             .has_headers(false)
             .delimiter(b'|')
-            .quote(Some(b'\''));
+            .quote(b'\'');
         let rows = other.read::<Vec<String>>(&path).unwrap().collect().unwrap();
         assert_eq!(rows, [["a", "b|\n", "1"]]);
         let plain = reader(context, 1 << 20).has_headers(false).quote(None);

@@ -2,8 +2,7 @@
 
 use std::fs;
 
-use holdall::files::OutputOptions;
-use holdall::{BadRecords, ErrorKind, JsonError, TextReader};
+use holdall::{BadRecords, ErrorKind, JsonError, JsonWriter, TextReader};
 use serde::{Deserialize, Serialize};
 
 use crate::common::{Files, on_every_executor_and_processes};
@@ -91,9 +90,11 @@ fn an_output_is_replaced_on_request() {
             matches!(error.kind(), ErrorKind::OutputExists { .. }),
             "{error}"
         );
-        let overwrite = OutputOptions::default().overwrite(true);
         let few = context.range_partitioned(0..3_u32, 2).map(visit);
-        few.write_json_with(&output, &overwrite).unwrap();
+        JsonWriter::new()
+            .overwrite(true)
+            .write(&few, &output)
+            .unwrap();
         assert_eq!(
             context
                 .read_json::<Visit>(&output)

@@ -6,6 +6,10 @@ use holdall::summary;
 
 use crate::{checks, has, is, numbers, pairs};
 
+fn ok<T>(value: T) -> Result<T, std::fmt::Error> {
+    Ok(value)
+}
+
 checks! {
     "group_by_key" => |c| has(
         pairs(c).group_by_key().map_values(|values| values.collect::<Vec<_>>()).sort(),
@@ -19,6 +23,14 @@ checks! {
     "count_by_key" => |c| has(pairs(c).count_by_key().sort(), [(1, 2), (2, 2)]);
     "sum_by_key" => |c| has(pairs(c).sum_by_key().sort(), [(1, 40), (2, 25)]);
     "reduce_by_key" => |c| has(pairs(c).reduce_by_key(|a, b| a * b).sort(), [(1, 300), (2, 100)]);
+    "try_reduce_by_key" => |c| has(pairs(c).try_reduce_by_key(|a, b| ok(a * b)).sort(), [(1, 300), (2, 100)]);
+    "try_fold_by_key" => |c| has(
+        pairs(c).try_fold_by_key(0, |sum, n| ok(*sum += n)).sort(), [(1, 40), (2, 25)]
+    );
+    "try_aggregate_by_key" => |c| has(
+        pairs(c).try_aggregate_by_key(Vec::new(), |a, n| ok(a.push(n)), |a, mut b| ok(a.append(&mut b))).sort(),
+        [(1, vec![10, 30]), (2, vec![20, 5])]
+    );
     "fold_by_key" => |c| has(pairs(c).fold_by_key(0, |sum, n| *sum += n).sort(), [(1, 40), (2, 25)]);
     "aggregate_by_key" => |c| has(
         pairs(c).aggregate_by_key(Vec::new(), Vec::push, |a, mut b| a.append(&mut b)).sort(),
@@ -68,6 +80,26 @@ checks! {
     "PerKey::fold" => |c| has(pairs(c).per_key().fold(0, |sum, n| *sum += n).sort(), [(1, 40), (2, 25)]);
     "PerKey::aggregate" => |c| has(
         pairs(c).per_key().aggregate(0, |count, _| *count += 1, |a, b| *a += b).sort(),
+        [(1, 2), (2, 2)]
+    );
+    "PerKey::try_reduce" => |c| has(pairs(c).per_key().try_reduce(|a, b| ok(a - b)).sort(), [(1, -20), (2, 15)]);
+    "PerKey::try_fold" => |c| has(
+        pairs(c).per_key().try_fold(0, |sum, n| ok(*sum += n)).sort(), [(1, 40), (2, 25)]
+    );
+    "PerKey::try_aggregate" => |c| has(
+        pairs(c).per_key().try_aggregate(0, |count, _| ok(*count += 1), |a, b| ok(*a += b)).sort(),
+        [(1, 2), (2, 2)]
+    );
+    "PerKeyAnyOrder::try_reduce" => |c| has(
+        pairs(c).per_key().any_order().try_reduce(|a, b| ok(a.max(b))).sort(),
+        [(1, 30), (2, 20)]
+    );
+    "PerKeyAnyOrder::try_fold" => |c| has(
+        pairs(c).per_key().any_order().try_fold(0, |sum, n| ok(*sum += n)).sort(),
+        [(1, 40), (2, 25)]
+    );
+    "PerKeyAnyOrder::try_aggregate" => |c| has(
+        pairs(c).per_key().any_order().try_aggregate(0, |count, _| ok(*count += 1), |a, b| ok(*a += b)).sort(),
         [(1, 2), (2, 2)]
     );
     "PerKey::any_order" => |c| has(pairs(c).per_key().any_order().reduce(|a, b| a.min(b)).sort(), [(1, 10), (2, 5)]);

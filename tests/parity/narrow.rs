@@ -36,6 +36,7 @@ checks! {
     "flatten" => |c| has(numbers(c).map(|n| 4..n).flatten(), [4]);
     "inspect" => |c| has(numbers(c).inspect(|_| ()), [0, 1, 2, 3, 4, 5]);
     "try_inspect" => |c| has(numbers(c).try_inspect(|_| ok(())), [0, 1, 2, 3, 4, 5]);
+    "try_key_by" => |c| has(numbers(c).limit(2).try_key_by(|n| ok(n + 7)), [(7, 0), (8, 1)]);
     "key_by" => |c| has(numbers(c).limit(2).key_by(|n| n + 7), [(7, 0), (8, 1)]);
     "map_init" => |c| has(numbers(c).map_init(Vec::new, |buffer, n| {
         buffer.push(n);
@@ -94,6 +95,10 @@ checks! {
         numbers(c).running_fold(0, |sum, n| sum + n, |a, b| a + b),
         [0, 1, 3, 6, 10, 15]
     );
+    "try_running_fold" => |c| has(
+        numbers(c).try_running_fold(0, |sum, n| ok(sum + n), |a, b| ok(a + b)),
+        [0, 1, 3, 6, 10, 15]
+    );
     "running_reduce" => |c| has(numbers(c).running_reduce(|a, b| a.max(b)), [0, 1, 2, 3, 4, 5]);
     "windows" => |c| has(numbers(c).windows(5), [[0, 1, 2, 3, 4], [1, 2, 3, 4, 5]]);
     "chunks" => |c| has(numbers(c).chunks(4), [vec![0, 1, 2, 3], vec![4, 5]]);
@@ -101,6 +106,10 @@ checks! {
     "dedup_with_count" => |c| has(numbers(c).map(|n| n / 4).dedup_with_count(), [(0, 4), (1, 2)]);
     "chunk_by" => |c| has(numbers(c).chunk_by(|n| n / 4), [(0, vec![0, 1, 2, 3]), (1, vec![4, 5])]);
     "chunk_while" => |c| has(numbers(c).chunk_while(|_, next| *next != 3), [[0, 1, 2], [3, 4, 5]]);
+    "try_zip_partitions" => |c| has(numbers(c).try_zip_partitions(numbers(c), |left, right, emit| {
+        emit(left.count() + right.count());
+        ok(())
+    }), [4, 4, 4]);
     "zip_partitions" => |c| has(numbers(c).zip_partitions(numbers(c), |left, right, emit| {
         emit(left.count() + right.count());
     }), [4, 4, 4]);

@@ -35,6 +35,11 @@ checks! {
     "BagWith::map_partitions_with_index" => |c| has(
         with(c).map_partitions_with_index(|state, index, _, emit| emit(index as i64 + state)), [1, 2, 3]
     );
+    "BagWith::try_key_by" => |c| has(with(c).try_key_by(|state, n| ok(n + state)).keys(), [1, 2, 3, 4, 5, 6]);
+    "BagWith::try_zip_partitions" => |c| has(with(c).try_zip_partitions(numbers(c), |state, _, _, emit| {
+        emit(*state);
+        ok(())
+    }), [1, 1, 1]);
     "BagWith::zip_partitions" => |c| has(
         with(c).zip_partitions(numbers(c), |state, a, b, emit| {
             emit((a.count() + b.count()) as i64 + state);
@@ -89,6 +94,9 @@ checks! {
     );
     "BagWith::take_while" => |c| has(with(c).take_while(|state, n| n <= state), [0, 1]);
     "BagWith::skip_while" => |c| has(with(c).skip_while(|state, n| *n < 4 + state), [5]);
+    "BagWith::try_running_fold" => |c| has(
+        with(c).try_running_fold(0, |state, sum, n| ok(sum + n * state), |_, a, b| ok(a + b)), [0, 1, 3, 6, 10, 15]
+    );
     "BagWith::running_fold" => |c| has(
         with(c).running_fold(0, |state, sum, n| sum + n * state, |_, a, b| a + b), [0, 1, 3, 6, 10, 15]
     );
@@ -97,9 +105,25 @@ checks! {
     "BagWith::chunk_while" => |c| has(with(c).chunk_while(|state, a, _| *a != 1 + state), [[0, 1, 2], [3, 4, 5]]);
     "BagWith::filter_range_by_key" => |c| has(with(c).filter_range_by_key(6.., |state, n| n + state), [5]);
     "BagWith::map_str" => |c| has(lines(c).with(6).map_str(|at, line| &line[*at..]), ["or", " be"]);
+    "BagWith::try_map_str" => |c| has(
+        lines(c).with(6).try_map_str(|at, line| line.get(*at..).ok_or("short")), ["or", " be"]
+    );
+    "BagWith::try_filter_map_str" => |c| has(
+        lines(c).with(8).try_filter_map_str(|at, line| ok(line.get(*at..=*at))), ["e"]
+    );
     "BagWith::filter_map_str" => |c| has(lines(c).with(8).filter_map_str(|at, line| line.get(*at..=*at)), ["e"]);
     "BagWith::reduce_by_key" => |c| has(
         pairs(c).with(1).reduce_by_key(|state, a, b| a + b * state).sort(), [(1, 40), (2, 25)]
+    );
+    "BagWith::try_reduce_by_key" => |c| has(
+        pairs(c).with(1).try_reduce_by_key(|state, a, b| ok(a + b * state)).sort(), [(1, 40), (2, 25)]
+    );
+    "BagWith::try_fold_by_key" => |c| has(
+        pairs(c).with(1).try_fold_by_key(0, |state, sum, n| ok(*sum += n * state)).sort(), [(1, 40), (2, 25)]
+    );
+    "BagWith::try_aggregate_by_key" => |c| has(
+        pairs(c).with(2).try_aggregate_by_key(0, |state, count, _| ok(*count += state), |_, a, b| ok(*a += b)).sort(),
+        [(1, 4), (2, 4)]
     );
     "BagWith::fold_by_key" => |c| has(
         pairs(c).with(1).fold_by_key(0, |state, sum, n| *sum += n * state).sort(), [(1, 40), (2, 25)]

@@ -16,6 +16,10 @@ checks! {
     "to_lowercase" => |c| has(lines(c).to_uppercase().to_lowercase(), ["to be or", "not to be"]);
     "to_uppercase" => |c| has(lines(c).to_uppercase(), ["TO BE OR", "NOT TO BE"]);
     "map_str" => |c| has(lines(c).map_str(|line| &line[1..]), ["o be or", "ot to be"]);
+    "try_map_str" => |c| has(lines(c).try_map_str(|line| line.get(1..).ok_or("empty")), ["o be or", "ot to be"]);
+    "try_filter_map_str" => |c| has(
+        lines(c).try_filter_map_str(|line| Ok::<_, String>(line.strip_prefix("to "))), ["be or"]
+    );
     "filter_map_str" => |c| has(lines(c).filter_map_str(|line| line.strip_prefix("to ")), ["be or"]);
     "as_text" => |c| has(lines(c).as_text().map(str::len), [8, 9]);
     "pipe" => |c| has(lines(c).pipe(holdall::Pipe::new("rev")), ["ro eb ot", "eb ot ton"]);

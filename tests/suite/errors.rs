@@ -37,6 +37,10 @@ fn parsed(n: u64) -> std::result::Result<u64, ParseIntError> {
     if n == 55 { "x55".parse() } else { Ok(n) }
 }
 
+fn parse(text: &str) -> std::result::Result<u64, ParseIntError> {
+    parsed(text.parse()?)
+}
+
 /// Returns 100 numbers in 10 partitions. 55 is in partition 5.
 fn numbers(context: &Context) -> Bag<u64> {
     context.range_partitioned(0..100, 10).boxed()
@@ -203,6 +207,8 @@ fn a_panic_in_a_closure_that_emits_names_it() {
 fn a_failing_closure_names_itself_and_keeps_its_error() {
     on_every_executor(|context| {
         let bag = || numbers(context);
+        let texts = || bag().map(|n| n.to_string());
+        let words = |bag: Bag<str>| bag.map(|word| word.len() as u64).boxed();
         let cases: Vec<(_, _, Bag<u64>)> = vec![
             ("try_map", line!(), bag().try_map(parsed).boxed()),
             (
@@ -231,6 +237,40 @@ fn a_failing_closure_names_itself_and_keeps_its_error() {
                 bag()
                     .with(1)
                     .try_filter(|k, n| parsed(*n).map(|n| n > *k))
+                    .boxed(),
+            ),
+            (
+                "try_key_by",
+                line!(),
+                bag().try_key_by(|n| parsed(*n)).values().boxed(),
+            ),
+            (
+                "try_map_str",
+                line!(),
+                words(
+                    texts()
+                        .try_map_str(|text| parse(text).map(|_| text))
+                        .boxed(),
+                ),
+            ),
+            (
+                "try_filter_map_str",
+                line!(),
+                words(
+                    texts()
+                        .try_filter_map_str(|text| parse(text).map(|_| Some(text)))
+                        .boxed(),
+                ),
+            ),
+            (
+                "try_zip_partitions",
+                line!(),
+                bag()
+                    .try_zip_partitions(bag(), |left, _, emit| {
+                        left.collect()
+                            .into_iter()
+                            .try_for_each(|n| parsed(n).map(&mut *emit))
+                    })
                     .boxed(),
             ),
         ];
@@ -419,6 +459,189 @@ fn a_panic_in_a_keyed_closure_names_it() {
             }
         }
     });
+}
+
+/// Adds numbers. Fails for 55.
+fn add(a: u64, b: u64) -> std::result::Result<u64, ParseIntError> {
+    parsed(b).map(|b| a + b)
+}
+
+/// Adds numbers of one partition, but not of several.
+fn add_few(a: u64, b: u64) -> std::result::Result<u64, ParseIntError> {
+    if a + b > 500 { parsed(55) } else { Ok(a + b) }
+}
+
+#[test]
+fn an_error_of_a_keyed_closure_ends_the_job() {
+    on_every_executor_and_processes(|context| {
+        let bag = || numbers(context).key_by(|n| n % 5);
+        let placed = || bag().partition_by(4);
+        let add_to = |a: &mut u64, b| add(*a, b).map(|sum| *a = sum);
+        let add_up = |a: &mut u64, b| Ok(*a += b);
+        let add_few_to = |a: &mut u64, b| add_few(*a, b).map(|sum| *a = sum);
+        let cases: Vec<(_, _, _, Bag<_>)> = vec![
+            (
+                "try_reduce_by_key",
+                line!(),
+                Some(1),
+                bag().try_reduce_by_key(add),
+            ),
+            (
+                "try_fold_by_key",
+                line!(),
+                Some(1),
+                bag().try_fold_by_key(0, add_to),
+            ),
+            (
+                "try_reduce_by_key",
+                line!(),
+                Some(2),
+                bag().try_reduce_by_key(add_few),
+            ),
+            (
+                "try_fold_by_key",
+                line!(),
+                Some(2),
+                bag().try_fold_by_key(0, add_few_to),
+            ),
+            (
+                "try_aggregate_by_key",
+                line!(),
+                Some(2),
+                bag().try_aggregate_by_key(0, add_up, add_few_to),
+            ),
+            (
+                "try_reduce_by_key",
+                line!(),
+                Some(2),
+                placed().try_reduce_by_key(add_few),
+            ),
+            (
+                "try_reduce",
+                line!(),
+                None,
+                bag().per_key().any_order().try_reduce(add_few),
+            ),
+            (
+                "try_reduce",
+                line!(),
+                Some(2),
+                placed().per_key().any_order().try_reduce(add),
+            ),
+            // The running fold of each partition fails, then that of all partitions.
+            (
+                "try_running_fold",
+                line!(),
+                Some(1),
+                numbers(context)
+                    .try_running_fold(0, add, add)
+                    .map(|sum| (0, sum))
+                    .boxed(),
+            ),
+            (
+                "try_running_fold",
+                line!(),
+                Some(2),
+                numbers(context)
+                    .try_running_fold(0, add, add_few)
+                    .map(|sum| (0, sum))
+                    .boxed(),
+            ),
+        ];
+        for (operator, line, stage, bag) in cases {
+            let error = bag.filter(|(_, n)| *n > 0).collect().unwrap_err();
+            let place = at(operator, line);
+            assert!(
+                error
+                    .to_string()
+                    .starts_with(&format!("a closure failed in {place} (stage ")),
+                "{error}"
+            );
+            assert!(
+                error
+                    .to_string()
+                    .ends_with("): invalid digit found in string"),
+                "{error}"
+            );
+            let found = error.context().unwrap().stage;
+            assert!(stage.is_none_or(|stage| found == Some(stage)), "{error}");
+            assert!(
+                matches!(error.kind(), ErrorKind::Closure { .. }),
+                "{error:?}"
+            );
+            let source = error.source().unwrap();
+            let is_remote = format!("{:?}", context).contains("Processes");
+            assert!(source.is::<ParseIntError>() || is_remote, "{source:?}");
+        }
+        // Nothing is left of the errors.
+        let sums = bag().try_reduce_by_key(|a, b| Ok::<_, String>(a + b));
+        assert_eq!(
+            sums.collect().unwrap(),
+            bag().reduce_by_key(|a, b| a + b).collect().unwrap()
+        );
+    });
+}
+
+#[test]
+fn an_error_of_a_keyed_closure_ends_a_job_that_spills_or_never_ends() {
+    let context = Context::builder()
+        .threads(1)
+        .memory("1MiB")
+        .build()
+        .unwrap();
+    // Each key twice, in different halves.
+    let pairs = || {
+        context
+            .range_partitioned(0..400_000_u64, 8)
+            .map(|n| (n % 200_000, n))
+    };
+    let add = |a: u64, b: u64| {
+        if a % 200_000 == 777 {
+            parsed(55)
+        } else {
+            Ok(a + b)
+        }
+    };
+    let error = pairs().try_reduce_by_key(add).count().unwrap_err();
+    assert!(error.source().unwrap().is::<ParseIntError>(), "{error}");
+    assert!(context.last_job().unwrap().stages[0].spilled_bytes > 0);
+    let error = pairs()
+        .per_key()
+        .any_order()
+        .try_reduce(add)
+        .count()
+        .unwrap_err();
+    assert!(error.source().unwrap().is::<ParseIntError>(), "{error}");
+    let first = |_: &mut u64, n| parsed(n).map(drop);
+    let error = pairs()
+        .try_aggregate_by_key(0, first, |_, _| Ok(()))
+        .count()
+        .unwrap_err();
+    assert!(error.source().unwrap().is::<ParseIntError>(), "{error}");
+
+    let sum = |a: u64, b: u64| Ok::<_, ParseIntError>(a + b);
+    let expected = pairs().reduce_by_key(|a, b| a + b).collect().unwrap();
+    assert_eq!(pairs().try_reduce_by_key(sum).collect().unwrap(), expected);
+    assert_eq!(
+        pairs()
+            .per_key()
+            .any_order()
+            .try_reduce(sum)
+            .collect()
+            .unwrap(),
+        expected
+    );
+
+    let endless = || context.range_partitioned(0..u64::MAX, 1).key_by(|n| n % 5);
+    assert!(endless().try_reduce_by_key(add_few).count().is_err());
+    assert!(
+        endless()
+            .per_key()
+            .any_order()
+            .try_reduce(add_few)
+            .count()
+            .is_err()
+    );
 }
 
 #[test]

@@ -74,10 +74,24 @@ impl<F: BatchFormat> FileWriter<F> {
         self
     }
 
-    /// Sets the options of the output, for example to replace an existing one. Default: nothing is replaced, and the
-    /// output is on disk when [`write`](Self::write) returns.
-    pub fn output(mut self, options: OutputOptions) -> Self {
-        self.output = options;
+    /// Sets whether an existing output is replaced, once the new one is complete. Default: `false`. See
+    /// [`TextWriter::overwrite`](holdall::TextWriter::overwrite).
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.output.overwrite = overwrite;
+        self
+    }
+
+    /// Sets whether the output is on disk when [`write`](Self::write) returns. Default: `true`. See
+    /// [`TextWriter::durable`](holdall::TextWriter::durable).
+    pub fn durable(mut self, durable: bool) -> Self {
+        self.output.durable = durable;
+        self
+    }
+
+    /// Sets whether the files are added to those of an existing output. Default: `false`. See
+    /// [`TextWriter::append`](holdall::TextWriter::append).
+    pub fn append(mut self, append: bool) -> Self {
+        self.output.append = append;
         self
     }
 

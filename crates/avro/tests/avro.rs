@@ -5,7 +5,6 @@ use std::fs;
 use std::path::Path;
 
 use apache_avro::AvroSchema;
-use holdall::files::OutputOptions;
 use holdall::{BadRecords, Bag, Context, ErrorKind, Executor, Pipeline};
 use holdall_avro::{AvroBag, AvroContext, AvroReader, AvroWriter, Codec};
 use holdall_test_extensions::on_each_file_system;
@@ -103,7 +102,7 @@ fn every_codec_is_read() {
         let path = files.path().join(format!("{codec:?}"));
         let visits = visits(&Context::default(), 3_000, 1);
         AvroWriter::new()
-            .codec(codec)
+            .compression(codec)
             .write(&visits, &path)
             .unwrap();
         let reader = AvroReader::new().partition_bytes(5_000);
@@ -171,7 +170,7 @@ fn small_files_share_a_partition_and_empty_bags_are_files() {
     let read = context.read_avro::<Visit>(&path).unwrap();
     assert!(read.partitions().unwrap() < 5);
     assert!(read.collect().unwrap().into_iter().eq((0..100).map(visit)));
-    let overwrite = AvroWriter::new().output(OutputOptions::default().overwrite(true));
+    let overwrite = AvroWriter::new().overwrite(true);
     for partitions in [0, 2] {
         let none = visits(&context, u32::try_from(partitions).unwrap(), partitions);
         let written = overwrite.write(&none.filter(|_| false), &path).unwrap();
@@ -223,7 +222,7 @@ fn damage_is_an_error_or_a_skipped_block() {
         .build()
         .unwrap();
     let path = files.path().join("visits");
-    let writer = AvroWriter::new().codec(Codec::Snappy);
+    let writer = AvroWriter::new().compression(Codec::Snappy);
     let written = writer.write(&visits(&context, 20_000, 1), &path).unwrap();
     let bytes = fs::read(&written.files[0]).unwrap();
     let copy = files.path().join("copy");

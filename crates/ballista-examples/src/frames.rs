@@ -28,7 +28,7 @@ pub(crate) fn main() -> Result<(), BoxError> {
 }
 
 pub(crate) fn run(context: &Context, input: &Path) -> Result<()> {
-    let reader = CsvReader::new().context(context).has_header(false);
+    let reader = CsvReader::new().context(context).has_headers(false);
     let rows = reader
         .read(input)?
         .select([

@@ -50,7 +50,7 @@ impl Default for CsvReader {
             options: CsvOptions {
                 delimiter: b',',
                 quote: b'"',
-                has_header: true,
+                has_headers: true,
                 nulls: None,
                 line_ends_in_quotes: false,
                 sorted_by: None,
@@ -87,8 +87,8 @@ impl CsvReader {
 
     /// Sets whether the first line of each file has the names of the columns. Without them, the names are `column_1`,
     /// `column_2`, and so on. Default: `true`.
-    pub fn has_header(mut self, has_header: bool) -> Self {
-        self.options.has_header = has_header;
+    pub fn has_headers(mut self, has_headers: bool) -> Self {
+        self.options.has_headers = has_headers;
         self
     }
 
@@ -166,7 +166,7 @@ impl CsvReader {
     }
 
     fn infer(&self, file: &InputFile, rows: usize) -> Result<SchemaRef, holdall::BoxError> {
-        let format = self.options.format(self.options.has_header);
+        let format = self.options.format(self.options.has_headers);
         let reader = BufReader::new(file.open_decoded()?);
         let (schema, _) = format.infer_schema(reader, Some(rows))?;
         Ok(Arc::new(schema))

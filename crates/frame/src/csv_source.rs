@@ -43,7 +43,7 @@ use crate::store::{FileStore, decoded};
 pub(crate) struct CsvOptions {
     pub(crate) delimiter: u8,
     pub(crate) quote: u8,
-    pub(crate) has_header: bool,
+    pub(crate) has_headers: bool,
     /// Matches the texts that are nulls.
     pub(crate) nulls: Option<Regex>,
     pub(crate) line_ends_in_quotes: bool,
@@ -53,9 +53,9 @@ pub(crate) struct CsvOptions {
 
 impl CsvOptions {
     /// Returns the form for the reader of Arrow.
-    pub(crate) fn format(&self, has_header: bool) -> Format {
+    pub(crate) fn format(&self, has_headers: bool) -> Format {
         let format = Format::default()
-            .with_header(has_header)
+            .with_header(has_headers)
             .with_delimiter(self.delimiter)
             .with_quote(self.quote);
         match &self.nulls {
@@ -171,7 +171,7 @@ impl FileOpener for CsvOpener {
         let position = |sorted: usize| columns.iter().position(|column| *column == sorted);
         let mut order = options.sorted_by.and_then(position).map(RowOrder::new);
         let reader = ReaderBuilder::new(Arc::clone(source.schema.file_schema()))
-            .with_format(options.format(options.has_header && start == 0))
+            .with_format(options.format(options.has_headers && start == 0))
             .with_batch_size(source.batch_rows)
             .with_projection(columns);
         Ok(Box::pin(async move {
@@ -191,11 +191,11 @@ impl FileOpener for CsvOpener {
                 let lines = lines.map_err(|error| external(in_file(file.path(), error)))?;
                 stream::iter(reader.build_buffered(lines)?).boxed()
             };
-            let has_header = options.has_header;
+            let has_headers = options.has_headers;
             let checked = move |batch: std::result::Result<RecordBatch, ArrowError>| {
                 let batch = batch.map_err(|error| external(placed(&file, start, error)))?;
                 if let Some(order) = &mut order {
-                    let unsorted = |row| external(not_sorted(&file, start, has_header, row));
+                    let unsorted = |row| external(not_sorted(&file, start, has_headers, row));
                     order
                         .check(&batch)?
                         .map_or(Ok(()), |row| Err(unsorted(row)))?;
@@ -237,8 +237,8 @@ fn placed(file: &InputFile, start: u64, error: ArrowError) -> Error {
 }
 
 /// Returns the error of a row, counted from 0 at the start of a part, that is less than the one before it.
-fn not_sorted(file: &InputFile, start: u64, has_header: bool, row: u64) -> Error {
-    let header = u64::from(has_header && start == 0);
+fn not_sorted(file: &InputFile, start: u64, has_headers: bool, row: u64) -> Error {
+    let header = u64::from(has_headers && start == 0);
     let line = first_line(file, start).map(|line| line + header + row);
     let place = line.map_or(String::new(), |line| format!("line {line}: "));
     in_file(

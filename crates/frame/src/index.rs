@@ -287,9 +287,9 @@ fn csv_range(
     schema: &SchemaRef,
     column: usize,
 ) -> Result<ValueRange, BoxError> {
-    let reader = |has_header, rows| {
+    let reader = |has_headers, rows| {
         ReaderBuilder::new(Arc::clone(schema))
-            .with_format(options.format(has_header))
+            .with_format(options.format(has_headers))
             .with_projection(vec![column])
             // Each reader allocates memory for a batch.
             .with_batch_size(rows)
@@ -297,7 +297,7 @@ fn csv_range(
     let reads_all = options.line_ends_in_quotes || file.is_compressed;
     let whole = BufReader::new(file.file.open_decoded()?);
     let batch_rows = if reads_all { BATCH_ROWS } else { 1 };
-    let mut rows = reader(options.has_header, batch_rows).build_buffered(whole)?;
+    let mut rows = reader(options.has_headers, batch_rows).build_buffered(whole)?;
     let Some(first) = rows.next().transpose()? else {
         return Ok(None);
     };

@@ -37,7 +37,6 @@ const WAITING_PIECES: usize = 4;
 /// # Examples
 ///
 /// ```
-/// use holdall::files::OutputOptions;
 /// use holdall_frame::{FrameWriter, read_csv, read_parquet};
 ///
 /// # let dir = tempfile::tempdir().unwrap();
@@ -45,7 +44,7 @@ const WAITING_PIECES: usize = 4;
 /// std::fs::write("flights.csv", "carrier,delay\nUA,2\nAA,-3\n")?;
 /// let flights = read_csv("flights.csv")?;
 /// flights.write_parquet("flights")?;
-/// let writer = FrameWriter::new().output(OutputOptions::default().overwrite(true));
+/// let writer = FrameWriter::new().overwrite(true);
 /// writer.write_parquet(&flights.limit(1)?, "flights")?;
 /// assert_eq!(read_parquet("flights")?.count()?, 1);
 /// # Ok::<(), holdall::Error>(())
@@ -69,10 +68,24 @@ impl FrameWriter {
         Self::default()
     }
 
-    /// Sets the options of the output, for example to replace an existing one. Default: nothing is replaced, and the
-    /// output is on disk when the method returns.
-    pub fn output(mut self, options: OutputOptions) -> Self {
-        self.output = options;
+    /// Sets whether an existing output is replaced, once the new one is complete. Default: `false`. See
+    /// [`TextWriter::overwrite`](holdall::TextWriter::overwrite).
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.output.overwrite = overwrite;
+        self
+    }
+
+    /// Sets whether the output is on disk when the method returns. Default: `true`. See
+    /// [`TextWriter::durable`](holdall::TextWriter::durable).
+    pub fn durable(mut self, durable: bool) -> Self {
+        self.output.durable = durable;
+        self
+    }
+
+    /// Sets whether the files are added to those of an existing output. Default: `false`. See
+    /// [`TextWriter::append`](holdall::TextWriter::append).
+    pub fn append(mut self, append: bool) -> Self {
+        self.output.append = append;
         self
     }
 

@@ -5,8 +5,9 @@ mod json;
 use std::path::Path;
 
 use apache_avro::AvroSchema;
-use holdall::files::OutputOptions;
-use holdall::{Bag, Boxed, Compression, Context, CsvWriter, Pipeline, Result, TextWriter, Written};
+use holdall::{
+    Bag, Boxed, Compression, Context, CsvWriter, JsonWriter, Pipeline, Result, TextWriter, Written,
+};
 use holdall_arrow::{ArrowContext, ArrowWriter, ParquetWriter};
 use holdall_avro::{AvroContext, AvroWriter};
 use serde::{Deserialize, Serialize};
@@ -103,18 +104,17 @@ impl Format {
     where
         P: Pipeline<Out = Row>,
     {
-        let options = OutputOptions::default().overwrite(true);
         let text = TextWriter::new().overwrite(true);
         let lines = rows.clone().map(json::line);
         match self {
             Self::Text => text.write(&lines, path),
             Self::Gzip => text.compression(Compression::Gzip).write(&lines, path),
             Self::Zstd => text.compression(Compression::Zstd).write(&lines, path),
-            Self::Csv => CsvWriter::new().output(options).write(rows, path),
-            Self::Json => rows.write_json_with(path, &options),
-            Self::Parquet => ParquetWriter::new().output(options).write(rows, path),
-            Self::Arrow => ArrowWriter::new().output(options).write(rows, path),
-            Self::Avro => AvroWriter::new().output(options).write(rows, path),
+            Self::Csv => CsvWriter::new().overwrite(true).write(rows, path),
+            Self::Json => JsonWriter::new().overwrite(true).write(rows, path),
+            Self::Parquet => ParquetWriter::new().overwrite(true).write(rows, path),
+            Self::Arrow => ArrowWriter::new().overwrite(true).write(rows, path),
+            Self::Avro => AvroWriter::new().overwrite(true).write(rows, path),
         }
     }
 

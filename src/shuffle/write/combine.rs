@@ -22,6 +22,9 @@ pub(crate) trait Combine: Portable + Send + Sync + 'static {
     /// empty tables ([`OrderedCombiner`](super::OrderedCombiner)).
     const COMMUTES: bool;
 
+    /// Whether closures may fail. They then [store](crate::task::fail_task) their error for the task.
+    const CAN_FAIL: bool = false;
+
     /// Calls `f` with the key and the value of a record, and returns its result.
     fn key_value<R>(
         record: Ref<'_, Self::In>,
@@ -158,6 +161,8 @@ impl<C: Combine<Value: Data>> Combine for EntriesOfValues<C> {
 
     const COMMUTES: bool = C::COMMUTES;
 
+    const CAN_FAIL: bool = C::CAN_FAIL;
+
     #[inline(always)]
     fn key_value<R>(record: Ref<'_, C::In>, f: impl FnOnce(Peek<'_, C::Key>, C::Value) -> R) -> R {
         C::key_value(record, f)
@@ -232,6 +237,8 @@ impl<C: Combine> Combine for AnyOrder<C> {
     type Combined = C::Combined;
 
     const COMMUTES: bool = true;
+
+    const CAN_FAIL: bool = C::CAN_FAIL;
 
     combined_entries!();
 

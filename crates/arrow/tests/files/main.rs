@@ -10,7 +10,6 @@ mod types;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use holdall::files::OutputOptions;
 use holdall::{Bag, Context, Pipeline};
 use holdall_arrow::ParquetWriter;
 use serde::{Deserialize, Serialize};
@@ -49,9 +48,7 @@ fn visits(
 }
 
 fn writer(rows: usize) -> ParquetWriter {
-    ParquetWriter::new()
-        .row_group_rows(rows)
-        .output(OutputOptions::default().overwrite(true))
+    ParquetWriter::new().row_group_rows(rows).overwrite(true)
 }
 
 /// Returns the files of a directory and of those in it.

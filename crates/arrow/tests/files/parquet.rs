@@ -1,6 +1,5 @@
 //! Parquet: round trips, partitions and projection.
 
-use holdall::files::OutputOptions;
 use holdall::{Context, ErrorKind};
 use holdall_arrow::{ArrowBag, ArrowContext, Compression, ParquetReader, ParquetWriter};
 use holdall_test_extensions::on_each_file_system;
@@ -128,7 +127,7 @@ fn an_output_is_not_replaced_unless_requested() {
             matches!(error.kind(), ErrorKind::OutputExists { .. }),
             "{error}"
         );
-        let overwrite = ParquetWriter::new().output(OutputOptions::default().overwrite(true));
+        let overwrite = ParquetWriter::new().overwrite(true);
         overwrite.write(&visits(context, 5, 1), path).unwrap();
         assert_eq!(
             context

@@ -99,7 +99,7 @@ fn fields_in_quotes_may_have_line_ends() {
 fn files_without_a_header_have_numbered_columns() {
     let files = Files::new();
     let path = files.write("a.csv", "1,a\n2,b\n");
-    let frame = CsvReader::new().has_header(false).read(&path).unwrap();
+    let frame = CsvReader::new().has_headers(false).read(&path).unwrap();
     assert_eq!(frame.schema().field(1).name(), "column_2");
     assert_eq!(frame.count().unwrap(), 2);
 }

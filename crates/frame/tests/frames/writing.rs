@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use holdall::files::OutputOptions;
 use holdall::{Context, ErrorKind};
 use holdall_frame::{FrameWriter, ParquetReader, col, lit};
 
@@ -66,7 +65,7 @@ fn an_output_is_replaced_only_if_asked() {
         matches!(error.kind(), ErrorKind::OutputExists { .. }),
         "{error}"
     );
-    let writer = FrameWriter::new().output(OutputOptions::default().overwrite(true));
+    let writer = FrameWriter::new().overwrite(true);
     writer.write_csv(&frame.limit(1).unwrap(), &out).unwrap();
     assert_eq!(
         fs::read_to_string(out.join("part-00000.csv")).unwrap(),
