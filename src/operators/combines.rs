@@ -286,7 +286,7 @@ pub(crate) struct TryByClosures<K, V, C, E, Create, Add, Merge> {
     pub(crate) add: Add,
     pub(crate) merge: Merge,
     pub(crate) site: Site,
-    pub(crate) types: PhantomData<fn(K, V) -> Result<C, E>>,
+    pub(crate) types: PhantomData<fn(K, V, E) -> C>,
 }
 
 portable! {

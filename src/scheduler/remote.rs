@@ -228,31 +228,31 @@ impl Job {
             if let Some(partitions) = code.partitions().filter(|_| !run.is_result) {
                 tasks.set_locality(source.locality(partitions, &inputs));
             }
-            let code = Saver::write(|to| code.save(to))?;
-            let mut outputs = inputs.outputs();
-            outputs.extend(
-                run.filter
-                    .into_iter()
-                    .flat_map(|by| self.exports.filter_of(by)),
-            );
-            let mut stage = self.stage(number, code, outputs)?;
-            if let Some(files) = &self.shuffle {
-                if !run.is_result {
-                    files.expect_files();
-                }
-                stage.shuffle = Some(files.directory().clone());
-            }
+            let stage = self.encoded(run, &inputs)?;
             run.executor.run(&stage, &tasks)?;
             match tasks.round()? {
-                Round::Done => {
-                    let failure = lock(&source.failure).take();
-                    return failure.map_or_else(|| Ok(source.into_outputs()), Err);
-                }
+                Round::Done => return source.into_outputs(),
                 Round::Stopped => return Ok(Vec::new()),
                 Round::Damaged => reads = self.export_again(run)?,
                 Round::Again => {}
             }
         }
+    }
+
+    /// Returns a stage as it is sent to workers.
+    fn encoded(&self, run: RemoteStageRun<'_>, inputs: &ReadExports) -> Result<Stage> {
+        let code = Saver::write(|to| run.code.save(to))?;
+        let mut outputs = inputs.outputs();
+        let filter = run.filter.into_iter();
+        outputs.extend(filter.flat_map(|by| self.exports.filter_of(by)));
+        let mut stage = self.stage(run.number, code, outputs)?;
+        if let Some(files) = &self.shuffle {
+            if !run.is_result {
+                files.expect_files();
+            }
+            stage.shuffle = Some(files.directory().clone());
+        }
+        Ok(stage)
     }
 
     pub(super) fn stage(
@@ -314,9 +314,13 @@ impl StageSource<'_> {
         Locality::new(partitions, stored.chain(inputs.homes()))
     }
 
-    fn into_outputs(self) -> Vec<MapTaskOutput> {
+    /// Returns the outputs of all tasks, or the error that ended the stream.
+    fn into_outputs(self) -> Result<Vec<MapTaskOutput>> {
+        if let Some(failure) = lock(&self.failure).take() {
+            return Err(failure);
+        }
         let outputs = std::mem::take(&mut *lock(&self.outputs));
-        outputs.into_values().collect()
+        Ok(outputs.into_values().collect())
     }
 }
 

@@ -79,6 +79,12 @@ pub(crate) fn numbers(context: &Context) -> Bag<i64> {
     context.range_partitioned(0..6, 3).boxed()
 }
 
+/// Adds `n` to `sum`, as a closure that may fail.
+pub(crate) fn try_add(sum: &mut i64, n: i64) -> std::result::Result<(), std::fmt::Error> {
+    *sum += n;
+    Ok(())
+}
+
 /// Returns pairs of two keys, in two partitions.
 pub(crate) fn pairs(context: &Context) -> Bag<(u32, i64)> {
     context

@@ -2,7 +2,7 @@
 
 use holdall::{BagWith, Context, Pipeline, Record};
 
-use crate::{checks, has, is, lines, numbers, pairs};
+use crate::{checks, has, is, lines, numbers, pairs, try_add};
 
 /// Returns 0 to 5 with the state 1.
 fn with(context: &Context) -> BagWith<i64, impl Pipeline<Out = i64>, i64> {
@@ -119,10 +119,10 @@ checks! {
         pairs(c).with(1).try_reduce_by_key(|state, a, b| ok(a + b * state)).sort(), [(1, 40), (2, 25)]
     );
     "BagWith::try_fold_by_key" => |c| has(
-        pairs(c).with(1).try_fold_by_key(0, |state, sum, n| ok(*sum += n * state)).sort(), [(1, 40), (2, 25)]
+        pairs(c).with(1).try_fold_by_key(0, |state, sum, n| try_add(sum, n * state)).sort(), [(1, 40), (2, 25)]
     );
     "BagWith::try_aggregate_by_key" => |c| has(
-        pairs(c).with(2).try_aggregate_by_key(0, |state, count, _| ok(*count += state), |_, a, b| ok(*a += b)).sort(),
+        pairs(c).with(2).try_aggregate_by_key(0, |state, count, _| try_add(count, *state), |_, a, b| try_add(a, b)).sort(),
         [(1, 4), (2, 4)]
     );
     "BagWith::fold_by_key" => |c| has(
