@@ -230,11 +230,8 @@ impl Job {
             }
             let code = Saver::write(|to| code.save(to))?;
             let mut outputs = inputs.outputs();
-            outputs.extend(
-                run.filter
-                    .into_iter()
-                    .flat_map(|by| self.exports.filter_of(by)),
-            );
+            let filter = run.filter.into_iter();
+            outputs.extend(filter.flat_map(|by| self.exports.filter_of(by)));
             let mut stage = self.stage(number, code, outputs)?;
             if let Some(files) = &self.shuffle {
                 if !run.is_result {
@@ -244,10 +241,7 @@ impl Job {
             }
             run.executor.run(&stage, &tasks)?;
             match tasks.round()? {
-                Round::Done => {
-                    let failure = lock(&source.failure).take();
-                    return failure.map_or_else(|| Ok(source.into_outputs()), Err);
-                }
+                Round::Done => return source.into_outputs(),
                 Round::Stopped => return Ok(Vec::new()),
                 Round::Damaged => reads = self.export_again(run)?,
                 Round::Again => {}
@@ -314,9 +308,13 @@ impl StageSource<'_> {
         Locality::new(partitions, stored.chain(inputs.homes()))
     }
 
-    fn into_outputs(self) -> Vec<MapTaskOutput> {
+    /// Returns the output of all tasks, or the error of the stream.
+    fn into_outputs(self) -> Result<Vec<MapTaskOutput>> {
+        if let Some(error) = lock(&self.failure).take() {
+            return Err(error);
+        }
         let outputs = std::mem::take(&mut *lock(&self.outputs));
-        outputs.into_values().collect()
+        Ok(outputs.into_values().collect())
     }
 }
 
