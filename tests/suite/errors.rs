@@ -995,10 +995,7 @@ fn an_error_of_a_source_comes_after_those_of_earlier_tasks() {
     quiet_panics();
     on_every_executor(|context| {
         // The second partition begins after 64 records.
-        let numbers = context.from_iter((0..1_000).map(|n| {
-            assert!(n < 64, "{ON_PURPOSE}");
-            n
-        }));
+        let numbers = context.from_iter((0..1_000).inspect(|n| assert!(*n < 64, "{ON_PURPOSE}")));
         let slow = numbers.try_map(|n: u64| {
             std::thread::sleep(std::time::Duration::from_millis(1));
             if n == 50 { Err("50") } else { Ok(n) }
@@ -1192,35 +1189,16 @@ fn what_is_wrong_with_a_file_is_said() {
             let place = format!(" in {at} (stage 1, partition 0)");
             let expected = expected.replace("PATH", &path.display().to_string());
             let expected = expected.replace("PLACE", &place);
-            assert_eq!(lines.count().unwrap_err().to_string(), expected);
             // The error is the same if the lines are read one by one, and if they are shuffled.
-            assert_eq!(
-                lines
-                    .iter()
-                    .unwrap()
-                    .last()
-                    .unwrap()
-                    .unwrap_err()
-                    .to_string(),
-                expected
-            );
-            assert_eq!(
-                lines
-                    .clone()
-                    .count_by_value()
-                    .first()
-                    .unwrap_err()
-                    .to_string(),
-                expected
-            );
-            assert_eq!(
-                lines
-                    .words()
-                    .write_text(files.path("out"))
-                    .unwrap_err()
-                    .to_string(),
-                expected
-            );
+            let last = lines.iter().unwrap().last().unwrap();
+            for error in [
+                lines.count().unwrap_err(),
+                last.unwrap_err(),
+                lines.clone().count_by_value().first().unwrap_err(),
+                lines.words().write_text(files.path("out")).unwrap_err(),
+            ] {
+                assert_eq!(error.to_string(), expected);
+            }
         };
         check(
             "text",
