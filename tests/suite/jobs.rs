@@ -427,7 +427,7 @@ fn an_iterator_whose_records_are_not_taken_is_cancelled() {
 #[test]
 fn a_job_ends_at_its_deadline() {
     on_every_executor(|context| {
-        let brief = Duration::from_millis(20);
+        let brief = Duration::from_millis(100);
         let exceeded = |error: Error, operator, stage| {
             let ErrorKind::DeadlineExceeded {
                 context, elapsed, ..
