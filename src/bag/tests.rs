@@ -338,7 +338,7 @@ fn shuffles_travel() {
     assert_travels(pairs().per_key().any_order().try_reduce(sum));
     let add = move |a: &mut u64, b: u64| sum(*a, b).map(|sum| *a = sum);
     assert_travels(pairs().try_fold_by_key(0, add));
-    assert_travels(pairs().try_aggregate_by_key(0, add, |a, b| Ok(*a += b)));
+    assert_travels(pairs().try_aggregate_by_key(0, add, add));
     assert_travels(pairs().per_key().max());
     assert_travels(pairs().per_key().min_by_key(|n| n % 10));
     assert_travels(pairs().per_key().top(3));

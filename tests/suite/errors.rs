@@ -203,12 +203,24 @@ fn a_panic_in_a_closure_that_emits_names_it() {
     });
 }
 
+/// Checks that the error of a closure has its operator and its line, and is the one that the closure returned.
+fn check_failure(error: Error, operator: &str, line: u32) {
+    let place = at(operator, line);
+    let expected = format!(
+        "a closure failed in {place} (stage 1, partition 5): invalid digit found in string"
+    );
+    assert_eq!(error.to_string(), expected);
+    let cause = error.source().expect("a cause");
+    assert!(cause.is::<ParseIntError>());
+    assert!(
+        matches!(error.into_kind(), ErrorKind::Closure { source, .. } if source.is::<ParseIntError>())
+    );
+}
+
 #[test]
 fn a_failing_closure_names_itself_and_keeps_its_error() {
     on_every_executor(|context| {
         let bag = || numbers(context);
-        let texts = || bag().map(|n| n.to_string());
-        let words = |bag: Bag<str>| bag.map(|word| word.len() as u64).boxed();
         let cases: Vec<(_, _, Bag<u64>)> = vec![
             ("try_map", line!(), bag().try_map(parsed).boxed()),
             (
@@ -239,6 +251,22 @@ fn a_failing_closure_names_itself_and_keeps_its_error() {
                     .try_filter(|k, n| parsed(*n).map(|n| n > *k))
                     .boxed(),
             ),
+        ];
+        for (operator, line, bag) in cases {
+            check_failure(bag.count().unwrap_err(), operator, line);
+        }
+        let (line, outcome) = (line!(), bag().try_for_each(|n| parsed(n).map(drop)));
+        check_failure(outcome.unwrap_err(), "try_for_each", line);
+    });
+}
+
+#[test]
+fn a_failing_closure_of_keys_texts_and_partitions_names_itself() {
+    on_every_executor(|context| {
+        let bag = || numbers(context);
+        let texts = || bag().map(|n| n.to_string());
+        let words = |bag: Bag<str>| bag.map(|word| word.len() as u64).boxed();
+        let cases: Vec<(_, _, Bag<u64>)> = vec![
             (
                 "try_key_by",
                 line!(),
@@ -274,28 +302,9 @@ fn a_failing_closure_names_itself_and_keeps_its_error() {
                     .boxed(),
             ),
         ];
-        let check = |error: Error, operator, line| {
-            let place = at(operator, line);
-            let expected = format!(
-                "a closure failed in {place} (stage 1, partition 5): invalid digit found in string"
-            );
-            assert_eq!(error.to_string(), expected);
-            assert!(
-                error
-                    .source()
-                    .unwrap()
-                    .downcast_ref::<ParseIntError>()
-                    .is_some()
-            );
-            assert!(
-                matches!(error.into_kind(), ErrorKind::Closure { source, .. } if source.is::<ParseIntError>())
-            );
-        };
         for (operator, line, bag) in cases {
-            check(bag.count().unwrap_err(), operator, line);
+            check_failure(bag.count().unwrap_err(), operator, line);
         }
-        let (line, outcome) = (line!(), bag().try_for_each(|n| parsed(n).map(drop)));
-        check(outcome.unwrap_err(), "try_for_each", line);
     });
 }
 
@@ -471,15 +480,44 @@ fn add_few(a: u64, b: u64) -> std::result::Result<u64, ParseIntError> {
     if a + b > 500 { parsed(55) } else { Ok(a + b) }
 }
 
+/// Bags of pairs whose operators fail at their lines, in their stages if these are given.
+type KeyedCases = Vec<(&'static str, u32, Option<usize>, Bag<(u64, u64)>)>;
+
+fn check_keyed_failures(context: &Context, cases: KeyedCases) {
+    for (operator, line, stage, bag) in cases {
+        let outcome = bag.filter(|(_, n)| *n > 0).collect();
+        let error = outcome.expect_err("a closure fails");
+        let (place, message) = (at(operator, line), error.to_string());
+        let start = format!("a closure failed in {place} (stage ");
+        assert!(message.starts_with(&start), "{message}");
+        assert!(
+            message.ends_with("): invalid digit found in string"),
+            "{message}"
+        );
+        let found = error.context().expect("a place").stage;
+        assert!(stage.is_none_or(|stage| found == Some(stage)), "{message}");
+        assert!(
+            matches!(error.kind(), ErrorKind::Closure { .. }),
+            "{error:?}"
+        );
+        let source = error.source().expect("a cause");
+        let is_remote = format!("{context:?}").contains("Processes");
+        assert!(source.is::<ParseIntError>() || is_remote, "{source:?}");
+    }
+}
+
 #[test]
 fn an_error_of_a_keyed_closure_ends_the_job() {
     on_every_executor_and_processes(|context| {
         let bag = || numbers(context).key_by(|n| n % 5);
         let placed = || bag().partition_by(4);
         let add_to = |a: &mut u64, b| add(*a, b).map(|sum| *a = sum);
-        let add_up = |a: &mut u64, b| Ok(*a += b);
+        let add_up = |a: &mut u64, b| {
+            *a += b;
+            Ok(())
+        };
         let add_few_to = |a: &mut u64, b| add_few(*a, b).map(|sum| *a = sum);
-        let cases: Vec<(_, _, _, Bag<_>)> = vec![
+        let cases = vec![
             (
                 "try_reduce_by_key",
                 line!(),
@@ -516,6 +554,23 @@ fn an_error_of_a_keyed_closure_ends_the_job() {
                 Some(2),
                 placed().try_reduce_by_key(add_few),
             ),
+        ];
+        check_keyed_failures(context, cases);
+        // Nothing is left of the errors.
+        let sums = bag().try_reduce_by_key(|a, b| Ok::<_, String>(a + b));
+        assert_eq!(
+            sums.collect().unwrap(),
+            bag().reduce_by_key(|a, b| a + b).collect().unwrap()
+        );
+    });
+}
+
+#[test]
+fn an_error_of_a_closure_in_any_order_or_of_a_running_fold_ends_the_job() {
+    on_every_executor_and_processes(|context| {
+        let bag = || numbers(context).key_by(|n| n % 5);
+        let placed = || bag().partition_by(4);
+        let cases = vec![
             (
                 "try_reduce",
                 line!(),
@@ -543,42 +598,12 @@ fn an_error_of_a_keyed_closure_ends_the_job() {
                 line!(),
                 Some(2),
                 numbers(context)
-                    .try_running_fold(0, add, add_few)
+                    .try_running_fold(0, |a, b| Ok(a + b), add_few)
                     .map(|sum| (0, sum))
                     .boxed(),
             ),
         ];
-        for (operator, line, stage, bag) in cases {
-            let error = bag.filter(|(_, n)| *n > 0).collect().unwrap_err();
-            let place = at(operator, line);
-            assert!(
-                error
-                    .to_string()
-                    .starts_with(&format!("a closure failed in {place} (stage ")),
-                "{error}"
-            );
-            assert!(
-                error
-                    .to_string()
-                    .ends_with("): invalid digit found in string"),
-                "{error}"
-            );
-            let found = error.context().unwrap().stage;
-            assert!(stage.is_none_or(|stage| found == Some(stage)), "{error}");
-            assert!(
-                matches!(error.kind(), ErrorKind::Closure { .. }),
-                "{error:?}"
-            );
-            let source = error.source().unwrap();
-            let is_remote = format!("{:?}", context).contains("Processes");
-            assert!(source.is::<ParseIntError>() || is_remote, "{source:?}");
-        }
-        // Nothing is left of the errors.
-        let sums = bag().try_reduce_by_key(|a, b| Ok::<_, String>(a + b));
-        assert_eq!(
-            sums.collect().unwrap(),
-            bag().reduce_by_key(|a, b| a + b).collect().unwrap()
-        );
+        check_keyed_failures(context, cases);
     });
 }
 
