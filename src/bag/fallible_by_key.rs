@@ -33,6 +33,33 @@ where
     }
 }
 
+/// Adds the values of a key to a combined value, which `create` makes of the first one.
+fn combine<K, V, A, E, Create, C, M>(
+    site: Site,
+    create: Create,
+    op: C,
+    merge: M,
+) -> impl Combine<In = (K, V), Key = K, Combined = Option<A>> + use<K, V, A, E, Create, C, M>
+where
+    K: Data + Eq,
+    V: 'static,
+    A: Data,
+    E: Into<BoxError> + 'static,
+    Create: Call<(V,), Out = Result<A, E>>,
+    C: for<'a> Call<(&'a mut A, V), Out = Result<(), E>>,
+    M: for<'a> Call<(&'a mut A, A), Out = Result<(), E>>,
+{
+    let add = |op: &C, mut sum: A, value: V| op.call((&mut sum, value)).map(|()| sum);
+    let merged = |merge: &M, mut sum: A, later: A| merge.call((&mut sum, later)).map(|()| sum);
+    TryByClosures {
+        create,
+        add: Given(op, add),
+        merge: Given(merge, merged),
+        site,
+        types: PhantomData,
+    }
+}
+
 /// Adds the values of a key to an accumulator, starting from `initial`.
 fn aggregate<K, V, A, E, C, M>(
     site: Site,
@@ -48,19 +75,12 @@ where
     C: for<'a> Call<(&'a mut A, V), Out = Result<(), E>>,
     M: for<'a> Call<(&'a mut A, A), Out = Result<(), E>>,
 {
-    let first = |(initial, op): &(Initial<A>, Arc<C>), value: V| {
+    let create = |(initial, op): &(Initial<A>, Arc<C>), value: V| {
         let mut first = initial.call(());
         op.call((&mut first, value)).map(|()| first)
     };
-    let add = |op: &Arc<C>, mut sum: A, value: V| op.call((&mut sum, value)).map(|()| sum);
-    let merged = |merge: &M, mut sum: A, later: A| merge.call((&mut sum, later)).map(|()| sum);
-    TryByClosures {
-        create: Given((Initial(initial), Arc::clone(&op)), first),
-        add: Given(op, add),
-        merge: Given(merge, merged),
-        site,
-        types: PhantomData,
-    }
+    let create = Given((Initial(initial), Arc::clone(&op)), create);
+    combine(site, create, op, merge)
 }
 
 /// Combining of the values of each key with closures that may fail. It is wide, as without `try_`.
@@ -140,8 +160,11 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     /// let texts = holdall::from_vec(vec![('a', "3"), ('b', "1"), ('a', "x")]);
     /// let sums = texts.try_aggregate_by_key(
     ///     0,
-    ///     |sum, text| Ok::<_, std::num::ParseIntError>(*sum += text.parse::<u32>()?),
-    ///     |sum, later| Ok(*sum += later),
+    ///     |sum, text| text.parse::<u32>().map(|n| *sum += n),
+    ///     |sum, later| {
+    ///         *sum += later;
+    ///         Ok(())
+    ///     },
     /// );
     /// assert!(sums.collect().unwrap_err().to_string().contains("invalid digit"));
     /// ```
@@ -176,6 +199,57 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         M: for<'a> Call<(&'a mut A, A), Out = Result<(), E>>,
     {
         self.try_combine_at(site, aggregate(site, initial, op, merge))
+    }
+
+    /// Like [`combine_by_key`](Bag::combine_by_key), with closures that may fail. The first error ends the job.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let texts = holdall::from_vec(vec![('a', "3"), ('b', "1"), ('a', "x")]);
+    /// let sums = texts.try_combine_by_key(
+    ///     |text| text.parse::<u32>(),
+    ///     |sum, text| text.parse::<u32>().map(|n| *sum += n),
+    ///     |sum, later| {
+    ///         *sum += later;
+    ///         Ok(())
+    ///     },
+    /// );
+    /// assert!(sums.collect().unwrap_err().to_string().contains("invalid digit"));
+    /// ```
+    #[track_caller]
+    pub fn try_combine_by_key<C, E, Create, Add, Merge>(
+        self,
+        create: Create,
+        add: Add,
+        merge: Merge,
+    ) -> Bag<(K, C)>
+    where
+        C: Data,
+        E: Into<BoxError> + 'static,
+        Create: Fn(V) -> Result<C, E> + Send + Sync + 'static,
+        Add: Fn(&mut C, V) -> Result<(), E> + Send + Sync + 'static,
+        Merge: Fn(&mut C, C) -> Result<(), E> + Send + Sync + 'static,
+    {
+        let (create, add, merge) = (Plain(create), Plain(add), Plain(merge));
+        self.try_combine_by_key_at(Site::new("try_combine_by_key"), create, add, merge)
+    }
+
+    pub(super) fn try_combine_by_key_at<C, E, Create, Add, Merge>(
+        self,
+        site: Site,
+        create: Create,
+        add: Add,
+        merge: Merge,
+    ) -> Bag<(K, C)>
+    where
+        C: Data,
+        E: Into<BoxError> + 'static,
+        Create: Call<(V,), Out = Result<C, E>>,
+        Add: for<'a> Call<(&'a mut C, V), Out = Result<(), E>>,
+        Merge: for<'a> Call<(&'a mut C, C), Out = Result<(), E>>,
+    {
+        self.try_combine_at(site, combine(site, create, add, merge))
     }
 }
 
@@ -230,10 +304,10 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> PerKey<K, V, P> {
     /// # Examples
     ///
     /// ```
-    /// let pairs = holdall::from_vec(vec![('a', 6), ('b', -4)]);
-    /// let add = |sum: &mut u32, n: i32| u32::try_from(n).map(|n| *sum += n);
-    /// let sums = pairs.per_key().try_aggregate(0, add, |sum, later| Ok(*sum += later));
-    /// assert!(sums.collect().unwrap_err().to_string().contains("out of range"));
+    /// let pairs = holdall::from_vec(vec![('a', 200_u8), ('b', 4), ('a', 100)]);
+    /// let add = |sum: &mut u8, n| sum.checked_add(n).map(|all| *sum = all).ok_or("overflow");
+    /// let sums = pairs.per_key().try_aggregate(0, add, add);
+    /// assert!(sums.collect().unwrap_err().to_string().contains("overflow"));
     /// ```
     #[track_caller]
     pub fn try_aggregate<A, E, Op, Merge>(self, initial: A, op: Op, merge: Merge) -> Bag<(K, A)>
@@ -301,9 +375,9 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> PerKeyAnyOrder<K, V, P> {
     /// # Examples
     ///
     /// ```
-    /// let pairs = holdall::from_vec(vec![('a', 6), ('b', 4), ('a', 3)]);
-    /// let add = |sum: &mut u32, n: i32| u32::try_from(n).map(|n| *sum += n);
-    /// let sums = pairs.per_key().any_order().try_aggregate(0, add, |sum, later| Ok(*sum += later));
+    /// let pairs = holdall::from_vec(vec![('a', 6_u8), ('b', 4), ('a', 3)]);
+    /// let add = |sum: &mut u8, n| sum.checked_add(n).map(|all| *sum = all).ok_or("overflow");
+    /// let sums = pairs.per_key().any_order().try_aggregate(0, add, add);
     /// assert_eq!(sums.sort().collect()?, [('a', 9), ('b', 4)]);
     /// # Ok::<(), holdall::Error>(())
     /// ```

@@ -386,4 +386,58 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         let pipeline = Narrow::new(folded.pipeline, unwrap);
         Bag::new(pipeline, folded.node, folded.context)
     }
+
+    /// Like [`running_reduce`](Bag::running_reduce), with a closure that may fail. The first error ends the job, as in
+    /// [`try_map`](Bag::try_map).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let products = holdall::range(1..20_u8).try_running_reduce(|a, b| a.checked_mul(b).ok_or("overflow"));
+    /// assert_eq!(products.take(4)?, [1, 2, 6, 24]);
+    /// assert!(products.collect().unwrap_err().to_string().contains("overflow"));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn try_running_reduce<E, F>(self, op: F) -> Bag<T::Owned, impl Pipeline<Out = T::Owned>>
+    where
+        T::Owned: Data + Clone + Sync,
+        E: Into<BoxError> + 'static,
+        F: Fn(T::Owned, T::Owned) -> Result<T::Owned, E> + Send + Sync + 'static,
+    {
+        self.try_running_reduce_at(Site::new("try_running_reduce"), Plain(op))
+    }
+
+    pub(super) fn try_running_reduce_at<E, C>(
+        self,
+        site: Site,
+        op: C,
+    ) -> Bag<T::Owned, impl Pipeline<Out = T::Owned> + use<T, P, E, C>>
+    where
+        T::Owned: Data + Clone + Sync,
+        E: Into<BoxError> + 'static,
+        C: Call<(T::Owned, T::Owned), Out = Result<T::Owned, E>>,
+    {
+        let op = Arc::new(op);
+        let add = |op: &Arc<C>, reduced: Option<T::Owned>, record: T::Ref<'_>| {
+            let record = T::into_owned(record);
+            let reduced = match reduced {
+                None => Ok(record),
+                Some(reduced) => op.call((reduced, record)),
+            };
+            reduced.map(Some)
+        };
+        let merge = |op: &Arc<C>, reduced: Option<T::Owned>, later: Option<T::Owned>| match (
+            reduced, later,
+        ) {
+            (Some(reduced), Some(later)) => op.call((reduced, later)).map(Some),
+            (reduced, later) => Ok(reduced.or(later)),
+        };
+        let (add, merge) = (Given(Arc::clone(&op), add), Given(op, merge));
+        let folded = self.try_running_fold_at(site, None, add, merge);
+        // None of the results is `None`. This is a step of the same node.
+        let unwrap = FlatMap::new(Plain(|reduced: Option<T::Owned>| reduced), site);
+        let pipeline = Narrow::new(folded.pipeline, unwrap);
+        Bag::new(pipeline, folded.node, folded.context)
+    }
 }

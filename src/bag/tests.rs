@@ -339,6 +339,7 @@ fn shuffles_travel() {
     let add = move |a: &mut u64, b: u64| sum(*a, b).map(|sum| *a = sum);
     assert_travels(pairs().try_fold_by_key(0, add));
     assert_travels(pairs().try_aggregate_by_key(0, add, add));
+    assert_travels(pairs().try_combine_by_key(Ok, add, add));
     assert_travels(pairs().per_key().max());
     assert_travels(pairs().per_key().min_by_key(|n| n % 10));
     assert_travels(pairs().per_key().top(3));
@@ -441,6 +442,7 @@ fn scans_travel() {
     assert_travels(numbers().running_reduce(|a, b| a + b));
     let add = |a: u64, b: u64| a.checked_add(b).ok_or("overflow");
     assert_travels(numbers().try_running_fold(0, add, add));
+    assert_travels(numbers().try_running_reduce(add));
     assert_travels(numbers().windows(3));
     assert_travels(numbers().chunks(3));
     assert_travels(numbers().map(|n| n / 3).dedup());

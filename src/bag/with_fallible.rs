@@ -97,6 +97,19 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
             .try_running_fold_at(Site::new("try_running_fold"), initial, op, merge)
     }
 
+    /// [`Bag::try_running_reduce`](crate::Bag::try_running_reduce), with the state.
+    #[track_caller]
+    pub fn try_running_reduce<E, F>(self, op: F) -> Bag<T::Owned, impl Pipeline<Out = T::Owned>>
+    where
+        T::Owned: Data + Clone + Sync,
+        E: Into<BoxError> + 'static,
+        F: Fn(&S, T::Owned, T::Owned) -> Result<T::Owned, E> + Send + Sync + 'static,
+    {
+        let op = self.stated(op);
+        self.bag
+            .try_running_reduce_at(Site::new("try_running_reduce"), op)
+    }
+
     /// [`Bag::try_map_partitions`](crate::Bag::try_map_partitions), with the state.
     #[track_caller]
     pub fn try_map_partitions<U, E, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>
@@ -240,6 +253,27 @@ where
         let (op, merge) = (Arc::new(self.stated(op)), self.stated(merge));
         let site = Site::new("try_aggregate_by_key");
         self.bag.try_aggregate_by_key_at(site, initial, op, merge)
+    }
+
+    /// [`Bag::try_combine_by_key`](crate::Bag::try_combine_by_key), with the state.
+    #[track_caller]
+    pub fn try_combine_by_key<C, E, Create, Add, Merge>(
+        self,
+        create: Create,
+        add: Add,
+        merge: Merge,
+    ) -> Bag<(K, C)>
+    where
+        C: Data,
+        E: Into<BoxError> + 'static,
+        Create: Fn(&S, V) -> Result<C, E> + Send + Sync + 'static,
+        Add: Fn(&S, &mut C, V) -> Result<(), E> + Send + Sync + 'static,
+        Merge: Fn(&S, &mut C, C) -> Result<(), E> + Send + Sync + 'static,
+    {
+        let create = self.stated(create);
+        let (add, merge) = (self.stated(add), self.stated(merge));
+        let site = Site::new("try_combine_by_key");
+        self.bag.try_combine_by_key_at(site, create, add, merge)
     }
 }
 

@@ -35,6 +35,9 @@ checks! {
         pairs(c).aggregate_by_key(Vec::new(), Vec::push, |a, mut b| a.append(&mut b)).sort(),
         [(1, vec![10, 30]), (2, vec![20, 5])]
     );
+    "try_combine_by_key" => |c| has(
+        pairs(c).try_combine_by_key(ok, try_add, try_add).sort(), [(1, 40), (2, 25)]
+    );
     "combine_by_key" => |c| has(
         pairs(c).combine_by_key(|n| n, |sum, n| *sum += n, |sum, n| *sum += n).sort(),
         [(1, 40), (2, 25)]

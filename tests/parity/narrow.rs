@@ -99,6 +99,7 @@ checks! {
         numbers(c).try_running_fold(0, |sum, n| ok(sum + n), |a, b| ok(a + b)),
         [0, 1, 3, 6, 10, 15]
     );
+    "try_running_reduce" => |c| has(numbers(c).try_running_reduce(|a, b| ok(a.max(b))), [0, 1, 2, 3, 4, 5]);
     "running_reduce" => |c| has(numbers(c).running_reduce(|a, b| a.max(b)), [0, 1, 2, 3, 4, 5]);
     "windows" => |c| has(numbers(c).windows(5), [[0, 1, 2, 3, 4], [1, 2, 3, 4, 5]]);
     "chunks" => |c| has(numbers(c).chunks(4), [vec![0, 1, 2, 3], vec![4, 5]]);

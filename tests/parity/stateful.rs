@@ -100,6 +100,9 @@ checks! {
     "BagWith::running_fold" => |c| has(
         with(c).running_fold(0, |state, sum, n| sum + n * state, |_, a, b| a + b), [0, 1, 3, 6, 10, 15]
     );
+    "BagWith::try_running_reduce" => |c| has(
+        with(c).try_running_reduce(|state, a, b| ok(a + b * state)), [0, 1, 3, 6, 10, 15]
+    );
     "BagWith::running_reduce" => |c| has(with(c).running_reduce(|state, a, b| a + b * state), [0, 1, 3, 6, 10, 15]);
     "BagWith::chunk_by" => |c| has(with(c).chunk_by(|state, n| n / (3 + state)).keys(), [0, 1]);
     "BagWith::chunk_while" => |c| has(with(c).chunk_while(|state, a, _| *a != 1 + state), [[0, 1, 2], [3, 4, 5]]);
@@ -131,6 +134,12 @@ checks! {
     "BagWith::aggregate_by_key" => |c| has(
         pairs(c).with(2).aggregate_by_key(0, |state, count, _| *count += state, |_, a, b| *a += b).sort(),
         [(1, 4), (2, 4)]
+    );
+    "BagWith::try_combine_by_key" => |c| has(
+        pairs(c).with(1).try_combine_by_key(
+            |state, n| ok(n * state), |state, sum, n| try_add(sum, n * state), |_, a, b| try_add(a, b)
+        ).sort(),
+        [(1, 40), (2, 25)]
     );
     "BagWith::combine_by_key" => |c| has(
         pairs(c).with(1).combine_by_key(|state, n| n * state, |_, a, b| *a += b, |_, a, b| *a += b).sort(),

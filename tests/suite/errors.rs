@@ -549,6 +549,12 @@ fn an_error_of_a_keyed_closure_ends_the_job() {
                 bag().try_aggregate_by_key(0, add_up, add_few_to),
             ),
             (
+                "try_combine_by_key",
+                line!(),
+                Some(1),
+                bag().try_combine_by_key(|_| parsed(55), add_to, add_to),
+            ),
+            (
                 "try_reduce_by_key",
                 line!(),
                 Some(2),
@@ -556,12 +562,6 @@ fn an_error_of_a_keyed_closure_ends_the_job() {
             ),
         ];
         check_keyed_failures(context, cases);
-        // Nothing is left of the errors.
-        let sums = bag().try_reduce_by_key(|a, b| Ok::<_, String>(a + b));
-        assert_eq!(
-            sums.collect().unwrap(),
-            bag().reduce_by_key(|a, b| a + b).collect().unwrap()
-        );
     });
 }
 
@@ -604,6 +604,12 @@ fn an_error_of_a_closure_in_any_order_or_of_a_running_fold_ends_the_job() {
             ),
         ];
         check_keyed_failures(context, cases);
+        // Nothing is left of the errors.
+        let sums = bag().try_reduce_by_key(|a, b| Ok::<_, String>(a + b));
+        assert_eq!(
+            sums.collect().unwrap(),
+            bag().reduce_by_key(|a, b| a + b).collect().unwrap()
+        );
     });
 }
 
