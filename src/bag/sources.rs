@@ -293,9 +293,10 @@ impl Context {
     /// A line ends with `\n` or `\r\n`, which are not part of it, or at the end of the file. Only one `\r` belongs to
     /// the ending, and only before a `\n`. A UTF-8 byte order mark at the start of a file is dropped, but none
     /// elsewhere. Text that is not UTF-8 is an error that names the file and the byte, and so is a line of more than 64
-    /// MiB. To change these rules, use a [`TextReader`]. If a compressed file is damaged, text before the damage may be
-    /// wrong, so the action reads up to 1 GiB more text of the file before it returns such an error, and returns the damage
-    /// if it finds one.
+    /// MiB. To change these rules, use a [`TextReader`].
+    ///
+    /// Damage of a compressed file can be the cause of text that is not UTF-8, or of a line that never ends. Before the
+    /// action returns such an error, it decodes up to 1 GiB more of the file. If it finds damage, it returns that instead.
     ///
     /// The content of a file, and not its name, determines whether it is plain or compressed. Files of gzip, zstd,
     /// bzip2, xz, lz4 and snappy result in the same text as with these tools. All optional parts of the formats are
