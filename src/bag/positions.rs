@@ -393,8 +393,10 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// # Examples
     ///
     /// ```
-    /// let products = holdall::range(1..20_u8).try_running_reduce(|a, b| a.checked_mul(b).ok_or("overflow"));
-    /// assert_eq!(products.take(4)?, [1, 2, 6, 24]);
+    /// let multiply = |a: u8, b: u8| a.checked_mul(b).ok_or("overflow");
+    /// let products = holdall::range(1..6).try_running_reduce(multiply);
+    /// assert_eq!(products.collect()?, [1, 2, 6, 24, 120]);
+    /// let products = holdall::range(1..7).try_running_reduce(multiply);
     /// assert!(products.collect().unwrap_err().to_string().contains("overflow"));
     /// # Ok::<(), holdall::Error>(())
     /// ```
