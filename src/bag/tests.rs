@@ -903,10 +903,13 @@ fn batches_between_boxed_bags_have_the_same_records() {
 
 #[test]
 fn statistics_keep_or_drop_the_sign_of_zero() {
-    let bag = crate::from_vec(vec![-0.0, -0.0]);
+    let bag = Context::default().from_vec(vec![-0.0, -0.0]);
     assert!(bag.sum::<f64>().unwrap().is_sign_negative());
     let edges = |numbers: Vec<f64>| {
-        let histogram = crate::from_vec(numbers).histogram_even(1).unwrap();
+        let histogram = Context::default()
+            .from_vec(numbers)
+            .histogram_even(1)
+            .unwrap();
         histogram.edges()[0].to_bits()
     };
     assert_eq!(edges(vec![-0.0, 0.0, 1.0]), edges(vec![0.0, -0.0, 1.0]));
@@ -915,5 +918,7 @@ fn statistics_keep_or_drop_the_sign_of_zero() {
 #[test]
 #[should_panic(expected = "at most 16777216 buckets, not 1000000000000000")]
 fn a_histogram_has_no_more_buckets_than_memory() {
-    let _ = crate::range(0..2_u64).histogram_even(1_000_000_000_000_000);
+    let _ = Context::default()
+        .range(0..2_u64)
+        .histogram_even(1_000_000_000_000_000);
 }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, ErrorKind, plain};
+use super::plain;
 
 /// Location of an error in a job. Unknown parts are `None`.
 ///
@@ -209,70 +209,5 @@ impl fmt::Display for ErrorContext {
             write!(f, " ({})", details.join(", "))?;
         }
         Ok(())
-    }
-}
-
-/// The context of an [`ErrorKind`] that has one, borrowed as the kind is.
-macro_rules! context_of {
-    ($kind:expr) => {
-        match $kind {
-            ErrorKind::NoInput { context, .. }
-            | ErrorKind::Io { context, .. }
-            | ErrorKind::UnknownScheme { context, .. }
-            | ErrorKind::InvalidUtf8 { context, .. }
-            | ErrorKind::LineTooLong { context, .. }
-            | ErrorKind::InputChanged { context, .. }
-            | ErrorKind::InputDiffers { context, .. }
-            | ErrorKind::StreamReadTwice { context, .. }
-            | ErrorKind::UnsupportedFormat { context, .. }
-            | ErrorKind::OutputExists { context, .. }
-            | ErrorKind::NotAnOutput { context, .. }
-            | ErrorKind::InvalidBag { context, .. }
-            | ErrorKind::WrongRecordType { context, .. }
-            | ErrorKind::UnsupportedVersion { context, .. }
-            | ErrorKind::RecordTooLong { context, .. }
-            | ErrorKind::TaskPanicked { context, .. }
-            | ErrorKind::Closure { context, .. }
-            | ErrorKind::Read { context, .. }
-            | ErrorKind::Write { context, .. }
-            | ErrorKind::Engine { context, .. }
-            | ErrorKind::MissingPartition { context, .. }
-            | ErrorKind::Codec { context, .. }
-            | ErrorKind::DiskFull { context, .. }
-            | ErrorKind::QuotaExceeded { context, .. }
-            | ErrorKind::BroadcastTooLarge { context, .. }
-            | ErrorKind::CapturingClosure { context }
-            | ErrorKind::NotPortable { context, .. }
-            | ErrorKind::TooManyAttempts { context, .. }
-            | ErrorKind::InvalidGraph { context, .. }
-            | ErrorKind::LengthMismatch { context, .. }
-            | ErrorKind::DeadlineExceeded { context, .. }
-            | ErrorKind::ProgramFailed { context, .. }
-            | ErrorKind::NotRepeatable { context } => Some(context),
-            _ => None,
-        }
-    };
-}
-
-impl Error {
-    /// Returns the location of the error in the job and in your program, if it has one.
-    ///
-    /// Errors of closures, of sources and of outputs have one, and so have those of reading or writing a file in a job.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let error = holdall::range(0..10).filter(|n| panic!("{n}")).count().unwrap_err();
-    /// let place = error.context().unwrap();
-    /// assert_eq!(place.operator, Some("filter"));
-    /// assert_eq!(place.location.unwrap().file(), file!());
-    /// ```
-    #[must_use]
-    pub fn context(&self) -> Option<&ErrorContext> {
-        context_of!(&*self.0)
-    }
-
-    pub(crate) fn context_mut(&mut self) -> Option<&mut ErrorContext> {
-        context_of!(&mut *self.0)
     }
 }

@@ -1,5 +1,7 @@
 //! `read_text`: the records of text files, borrowed from the buffer they are read into. A source.
 
+mod pulled;
+
 use std::marker::PhantomData;
 use std::mem;
 use std::num::NonZeroUsize;
@@ -8,9 +10,9 @@ use std::path::Path;
 use std::slice;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use pulled::PulledText;
 
-use crate::error::{PlaceError as _, Result, plain};
+use crate::error::{PlaceError as _, Result};
 use crate::files::FileSystems;
 use crate::pipeline::Pipeline;
 use crate::portable::{Loader, Portable, Saver};
@@ -19,8 +21,7 @@ use crate::task::{
 };
 use crate::text::{
     Delimiter, Helpers, Needle, Portion, Split, SplitReader, TextBlock, TextKind, TextOptions,
-    TextPiece, TextPieces, count_lines, for_each_byte_line, for_each_line, for_each_match,
-    for_each_text,
+    TextPieces, count_lines, for_each_byte_line, for_each_line, for_each_match, for_each_text,
 };
 
 /// Size of the pieces in which a stream, or a large compressed file, is read, in bytes.
@@ -96,30 +97,6 @@ impl<T: ?Sized> Portable for ReadText<T> {
     }
 }
 
-/// The input of a partition, if pulling the partition has already read some of it.
-#[derive(Serialize, Deserialize)]
-enum Pulled {
-    Portion(usize),
-    Piece {
-        #[serde(with = "plain")]
-        path: Arc<Path>,
-        piece: TextPiece,
-        /// Whether no earlier piece of the file has text.
-        is_first: bool,
-        input_bytes: u64,
-    },
-}
-
-impl Portable for Pulled {
-    fn save(&self, to: &mut Saver) -> Result<()> {
-        to.data(self)
-    }
-
-    fn load(from: &mut Loader<'_>) -> Result<Self> {
-        from.data()
-    }
-}
-
 impl<T: ?Sized> ReadText<T> {
     /// Returns a partition for each portion, except that each piece of a stream is a partition.
     fn stream(&self) -> PartitionStream<'_> {
@@ -136,7 +113,7 @@ impl<T: ?Sized> ReadText<T> {
                         }
                         let input_bytes = pieces.count_input_bytes();
                         let path = Arc::clone(path);
-                        break Pulled::Piece {
+                        break PulledText::Piece {
                             path,
                             piece,
                             is_first: mem::take(&mut is_first),
@@ -154,7 +131,7 @@ impl<T: ?Sized> ReadText<T> {
                         open = Some((Arc::clone(&split.path), pieces));
                         is_first = true;
                     }
-                    Some((index, _)) => break Pulled::Portion(index),
+                    Some((index, _)) => break PulledText::Portion(index),
                 }
             };
             partitions += 1;
@@ -186,8 +163,8 @@ impl<T: ?Sized> ReadText<T> {
         push: &mut impl FnMut(&Arc<Path>, TextBlock<'_>, bool) -> Result<Flow>,
     ) -> Result<Flow> {
         let index = partition.index;
-        let portion = match partition.into_payload::<Pulled>() {
-            Some(Pulled::Piece {
+        let portion = match partition.into_payload::<PulledText>() {
+            Some(PulledText::Piece {
                 path,
                 piece,
                 is_first,
@@ -197,7 +174,7 @@ impl<T: ?Sized> ReadText<T> {
                 task.count_read(input_bytes);
                 return push(&path, piece.block(), is_first).at(self.site);
             }
-            Some(Pulled::Portion(index)) => &self.portions[index],
+            Some(PulledText::Portion(index)) => &self.portions[index],
             None => &self.portions[index],
         };
         let splits = match portion {
@@ -234,9 +211,9 @@ impl<T: ?Sized> ReadText<T> {
 
     /// Returns whether a partition begins at the start of a file.
     pub(super) fn starts_file(&self, partition: &Partition) -> bool {
-        let index = match partition.payload::<Pulled>() {
-            Some(Pulled::Piece { is_first, .. }) => return *is_first,
-            Some(Pulled::Portion(index)) => *index,
+        let index = match partition.payload::<PulledText>() {
+            Some(PulledText::Piece { is_first, .. }) => return *is_first,
+            Some(PulledText::Portion(index)) => *index,
             None => partition.index,
         };
         match &self.portions[index] {

@@ -17,13 +17,15 @@
 //!
 //! The byte order mark of UTF-8 at the start of a file is dropped. Offsets count it, as a part of the first record.
 
+mod wrong;
+
 use std::io::Read;
 use std::mem;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::counter::{BadRecord, BadRecords};
-use crate::error::{Error, ErrorContext, ErrorKind, Result};
+use crate::counter::BadRecords;
+use crate::error::{Error, Result};
 use crate::files::{Listed, changed, read_error};
 
 use super::compression::{Codec, Helpers};
@@ -50,10 +52,6 @@ const MAX_AHEAD_BYTES: u64 = 64 << 10;
 
 /// Number of bytes in each further step that completes the last record of a split.
 const COMPLETION_BYTES: usize = 16 << 10;
-
-/// Maximum amount of text that is decoded after wrong content, to find out whether the file is damaged, in bytes. Larger
-/// values find the damage of longer files; smaller ones report the error earlier.
-const MAX_READ_ON_BYTES: usize = 1 << 30;
 
 /// Reads the blocks of a split, and then those of other splits.
 #[derive(Debug)]
@@ -334,28 +332,6 @@ impl TextBlockReader {
         self.source.decoded_on_one_thread()
     }
 
-    /// Returns the damage of a compressed file as the cause of an error of its content, or `error` if no damage follows.
-    /// Decoders find damage after they have returned text, some only by a checksum at the end.
-    #[cold]
-    pub(super) fn cause_of(&mut self, error: Error) -> Error {
-        self.done = true;
-        if !self.source.is_decoded() {
-            return error;
-        }
-        if let Some(damage) = self.failed.take() {
-            return damage;
-        }
-        let mut read_bytes = 0;
-        while !self.exhausted && read_bytes < MAX_READ_ON_BYTES {
-            match self.source.read(&mut self.buffer) {
-                Ok(0) => self.exhausted = true,
-                Ok(read) => read_bytes += read,
-                Err(damage) => return read_error(&self.path, None, damage),
-            }
-        }
-        error
-    }
-
     /// Closes a file of another file system than the local one until it is read again.
     pub(super) fn pause(&mut self) {
         self.source.pause();
@@ -467,27 +443,6 @@ impl TextBlockReader {
         let bytes = self.buffer.len().saturating_mul(2).min(longest);
         self.buffer.resize(bytes, 0);
         true
-    }
-
-    /// Records that the line at `start` is too long, or returns an error.
-    #[cold]
-    fn skip_long_line(&mut self, start: usize) -> Result<()> {
-        let (offset, limit_bytes) = (self.position(start), self.max_line_bytes);
-        let Some(bad) = &self.bad else {
-            let error = Error::new(ErrorKind::LineTooLong {
-                path: self.path.to_path_buf(),
-                offset,
-                limit_bytes,
-                context: ErrorContext::default(),
-            });
-            return Err(self.cause_of(error));
-        };
-        let reason = format!("the line is longer than the limit of {limit_bytes} bytes");
-        bad.reject(BadRecord {
-            text: None,
-            is_line: self.has_lines,
-            ..BadRecord::of_line(&self.path, offset, reason, b"")
-        })
     }
 
     /// Skips a byte order mark. Only valid at the start of the file.
